@@ -160,18 +160,23 @@ class Calibration:
     ) -> Calibration:
         """Return a calibration with the default labels and the given spacings.
 
+        The axis before an image is called ``"z"`` where its unit is a length, and
+        ``"t"`` otherwise.
+
         Parameters
         ----------
         spacing, units : tuple
             One entry per axis, slowest first; None where not known.
         """
-        axes = cls.unknown(len(spacing)).axes
-        return cls(
-            axes=tuple(
-                replace(axis, spacing=step, unit=unit)
-                for axis, step, unit in zip(axes, spacing, units, strict=True)
+        axes = [
+            replace(axis, spacing=step, unit=unit)
+            for axis, step, unit in zip(
+                cls.unknown(len(spacing)).axes, spacing, units, strict=True
             )
-        )
+        ]
+        if len(axes) == 3 and UNITS.get(axes[0].unit or "", ("", 0))[0] == "length":
+            axes[0] = replace(axes[0], label="z")
+        return cls(axes=tuple(axes))
 
     @property
     def ndim(self) -> int:
