@@ -1,0 +1,187 @@
+"""How large a tile and a batch may be, and what to try when they were too large."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from lowdose.inference.device import CPU, Place, free_memory
+from lowdose.inference.tiling import (
+    Plan,
+    padded_length,
+    plan_tiles,
+    smallest_tile,
+)
+
+if TYPE_CHECKING:
+    from lowdose.denoiser import Needs
+    from lowdose.inference.options import DenoiseOptions
+
+#: Share of the free memory that one batch may take. On a CPU the rest is for the
+#: frames themselves and for other programs; on a GPU for fragmentation.
+MEMORY_SHARE: Final = {"cpu": 0.4, "cuda": 0.7, "mps": 0.5}
+
+#: Largest patch chosen unasked [px along a side]. A larger one would compute no
+#: faster, and progress and cancelling wait for one patch.
+LARGEST_TILE: Final = {"cpu": 2304, "cuda": 4096, "mps": 2304}
+
+#: Pixels of a batch chosen unasked: enough to fill the device.
+BATCH_PIXELS: Final = {"cpu": 2**20, "cuda": 2**23, "mps": 2**22}
+
+#: Smallest patch chosen unasked where memory does not force a smaller one [px].
+SMALLEST_TILE: Final = 512
+
+#: Computing that cutting may add to an untiled pass, where memory allows it.
+_MOST_WASTE: Final = 1.125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Where, and in what pieces, to compute.
+
+    Parameters
+    ----------
+    place : Place
+        Device and precision.
+    tile : int or None
+        Longest wanted side of a patch, halo included [px]. None for whole frames.
+    batch : int
+        Patches at a time.
+    """
+
+    place: Place
+    tile: int | None
+    batch: int
+
+
+def choose_work(
+    frame_shape: tuple[int, int],
+    needs: Needs,
+    *,
+    options: DenoiseOptions,
+    place: Place,
+) -> Work:
+    """Choose tile and batch from the options, the free memory and the halo.
+
+    Parameters
+    ----------
+    frame_shape : tuple of int
+        Height and width of a frame [px].
+    needs : Needs
+        What the denoiser asks for.
+    options : DenoiseOptions
+        Its `tile` and `batch` are taken where they are given.
+    place : Place
+        Device and precision.
+
+    Returns
+    -------
+    Work
+        With a finite halo, the smallest tile that is at least
+        :data:`SMALLEST_TILE`, adds at most an eighth of computing, and fits both
+        :data:`MEMORY_SHARE` of the free memory and :data:`LARGEST_TILE`. For a
+        global operator the tile it wants, else the whole frame where that fits.
+    """
+    kind = place.device.partition(":")[0]
+    fitting = _pixels_that_fit(needs, place)
+    if options.tile is not None:
+        tile: int | None = options.tile
+    elif needs.halo is None:
+        tile = _global_tile(frame_shape, needs, fitting)
+    else:
+        most = min(fitting, LARGEST_TILE[kind] ** 2)
+        tile = _economical_tile(frame_shape, needs, most)
+    height, width = plan_tiles(frame_shape, needs, tile=tile).tile_shape
+    pixels = min(fitting, BATCH_PIXELS[kind])
+    batch = options.batch or max(1, pixels // (height * width))
+    return Work(place=place, tile=tile, batch=batch)
+
+
+def smaller_work(
+    work: Work, plan: Plan, needs: Needs, *, options: DenoiseOptions
+) -> tuple[Work, str] | None:
+    """Return what to try after memory ran out, and a sentence that says so.
+
+    First half the batch, then half the tile down to
+    :func:`~lowdose.inference.tiling.smallest_tile`, then the CPU with tile and batch
+    chosen anew. None where nothing is left to try.
+
+    Parameters
+    ----------
+    work : Work
+        What did not fit.
+    plan : Plan
+        The tiles it was cut into.
+    needs : Needs
+        What the denoiser asks for.
+    options : DenoiseOptions
+        What was asked for.
+    """
+    side = max(plan.tile_shape)
+    size = f"{plan.tile_shape[0]} × {plan.tile_shape[1]} px"
+    lack = f"Memory ran out on {work.place.device}"
+    if work.batch > 1:
+        batch = work.batch // 2
+        text = (
+            f"{lack} with {work.batch} patches of {size} at a time: continuing with "
+            f"{batch}."
+        )
+        return replace(work, batch=batch), text
+    tile = max(smallest_tile(needs), side // 2)
+    if tile < side:
+        text = f"{lack} with patches of {size}: continuing with at most {tile} px."
+        return replace(work, tile=tile), text
+    return (
+        None if work.place == CPU else work_on_cpu(work, plan, needs, options=options)
+    )
+
+
+def work_on_cpu(
+    work: Work, plan: Plan, needs: Needs, *, options: DenoiseOptions
+) -> tuple[Work, str]:
+    """Return work moved to the CPU, cut anew, and a sentence that says so.
+
+    Parameters
+    ----------
+    work, plan, needs, options
+        As for :func:`smaller_work`.
+    """
+    text = f"Memory ran out on {work.place.device}: continuing on the CPU, more slowly."
+    return choose_work(plan.frame_shape, needs, options=options, place=CPU), text
+
+
+def _pixels_that_fit(needs: Needs, place: Place) -> int:
+    share = MEMORY_SHARE[place.device.partition(":")[0]]
+    per_pixel = max(1.0, needs.bytes_per_pixel * needs.frames)
+    return max(1, int(share * free_memory(place.device) / per_pixel))
+
+
+def _global_tile(
+    frame_shape: tuple[int, int], needs: Needs, fitting: int
+) -> int | None:
+    side = math.isqrt(fitting)
+    if needs.tile is not None:
+        return min(needs.tile, max(side, smallest_tile(needs)))
+    height, width = (padded_length(length, needs) for length in frame_shape)
+    return None if height * width <= fitting else max(side, smallest_tile(needs))
+
+
+def _economical_tile(
+    frame_shape: tuple[int, int], needs: Needs, most_pixels: int
+) -> int:
+    floor = smallest_tile(needs)
+    whole = plan_tiles(frame_shape, needs)
+    side = max(whole.tile_shape)
+    halos = 2 * (needs.halo or 0)
+    chosen = side
+    for count in range(2, side // SMALLEST_TILE + 2):
+        finer = plan_tiles(frame_shape, needs, tile=-(-side // count) + halos)
+        if max(finer.tile_shape) < max(SMALLEST_TILE, floor):
+            break
+        if len(finer) * math.prod(finer.tile_shape) > _MOST_WASTE * math.prod(
+            whole.tile_shape
+        ):
+            break
+        chosen = max(finer.tile_shape)
+    return min(chosen, max(floor, math.isqrt(most_pixels)))

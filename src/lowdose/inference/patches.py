@@ -1,0 +1,344 @@
+"""Denoise frames patch by patch, in smaller pieces where memory runs out."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowdose.errors import (
+    Cancelled,
+    DeviceError,
+    LowDoseError,
+    LowDoseWarning,
+    MemoryWarning,
+    OutOfMemoryError,
+)
+from lowdose.inference.budget import Work, choose_work, smaller_work, work_on_cpu
+from lowdose.inference.device import (
+    CPU,
+    is_out_of_memory,
+    release_memory,
+    resolve_place,
+)
+from lowdose.inference.tiling import (
+    Plan,
+    padded_length,
+    plan_tiles,
+    smallest_tile,
+)
+from lowdose.progress import never
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from lowdose.denoiser import Denoiser, Measures
+    from lowdose.inference.frames import Frame
+    from lowdose.inference.options import DenoiseOptions
+    from lowdose.progress import ShouldStop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """A frame to denoise, with all that a denoiser is told about it.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame itself.
+    neighbours : tuple of ndarray, each of shape (H, W), float32
+        The frames that the denoiser sees, oldest first, `frame` among them.
+    measures : mapping of str to float
+        What the denoiser measured on the frame.
+    """
+
+    frame: Frame
+    neighbours: tuple[NDArray[np.float32], ...]
+    measures: Measures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """What happened since the last one.
+
+    Parameters
+    ----------
+    done, total : int
+        Tiles finished and tiles to do, of the subjects at hand.
+    finished : tuple
+        Subjects that are finished, with their denoised pixels, shape (H, W), float32.
+    message : str
+        Says so where memory ran out. Empty otherwise.
+    """
+
+    done: int
+    total: int
+    finished: tuple[tuple[Subject, NDArray[np.float32]], ...] = ()
+    message: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class PatchRunner:
+    """Cuts frames of one shape, denoises the patches and puts them together.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        What denoises.
+    frame_shape : tuple of int
+        Height and width of every frame [px].
+    options : DenoiseOptions
+        Where and in what pieces to compute.
+    region : tuple of slice, optional
+        Rows and columns to compute; all by default.
+    should_stop : callable, optional
+        Asked before every batch.
+
+    Raises
+    ------
+    DeviceError
+        If the device asked for is not there.
+    """
+
+    denoiser: Denoiser
+    frame_shape: tuple[int, int]
+    options: DenoiseOptions
+    region: tuple[slice, slice] | None = None
+    should_stop: ShouldStop = never
+    work: Work = field(init=False)
+    plan: Plan = field(init=False)
+
+    def __post_init__(self) -> None:
+        needs = self.denoiser.needs
+        self._replan(
+            choose_work(
+                self.frame_shape,
+                needs,
+                options=self.options,
+                place=resolve_place(self.options, needs),
+            )
+        )
+
+    @property
+    def frames_at_a_time(self) -> int:
+        """Frames that together fill a batch."""
+        return max(1, self.work.batch // len(self.plan))
+
+    def too_small_tile(self) -> str:
+        """Return a sentence where the tile asked for had to be raised, else ``""``."""
+        needs, asked = self.denoiser.needs, self.options.tile
+        smallest = smallest_tile(needs)
+        longest = max(padded_length(length, needs) for length in self.frame_shape)
+        if asked is None or asked >= min(smallest, longest):
+            return ""
+        why = f", which sees {needs.halo} px each way," if needs.halo else ""
+        return (
+            f"A tile of {asked} px is too small for {self.denoiser.name!r}{why} and "
+            f"was raised to {min(smallest, longest)} px."
+        )
+
+    def warn_of_too_small_tile(self) -> None:
+        """Warn where the tile asked for had to be raised."""
+        if text := self.too_small_tile():
+            warnings.warn(text, LowDoseWarning, stacklevel=3)
+
+    def place(self) -> str:
+        """Move the denoiser to its device, or to the CPU where it does not fit.
+
+        Returns
+        -------
+        str
+            A sentence where it had to be the CPU, else ``""``.
+        """
+        place = self.work.place
+        try:
+            with self._translated_errors():
+                self.denoiser.place(place.device, place.precision)
+        except OutOfMemoryError as error:
+            if place == CPU:
+                raise self._hopeless() from error
+        else:
+            return ""
+        # The weights themselves do not fit: smaller patches would not help.
+        work, text = work_on_cpu(
+            self.work, self.plan, self.denoiser.needs, options=self.options
+        )
+        self._take(work)
+        warnings.warn(text, MemoryWarning, stacklevel=3)
+        return text
+
+    def measure(self, frame: Frame) -> Measures:
+        """Return what the denoiser measures on a frame."""
+        try:
+            with self._translated_errors():
+                return self.denoiser.measure(frame.data)
+        except OutOfMemoryError as error:
+            raise self._hopeless() from error
+
+    def run(self, subjects: Sequence[Subject]) -> Iterator[Batch]:
+        """Denoise frames.
+
+        Parameters
+        ----------
+        subjects : sequence of Subject
+            Frames, all of `frame_shape`.
+
+        Yields
+        ------
+        Batch
+            After each batch of patches, and when memory ran out. Frames that were
+            not finished then begin again with smaller pieces.
+
+        Raises
+        ------
+        Cancelled
+            If `should_stop` returned True.
+        OutOfMemoryError
+            If the smallest pieces do not fit on the CPU.
+        DeviceError
+            If the device failed, or pixels that are not finite came out.
+        """
+        left = list(subjects)
+        while left:
+            fitted = True
+            tiles = len(self.plan)
+            jobs = itertools.product(range(len(left)), range(tiles))
+            canvases: dict[int, NDArray[np.float32]] = {}
+            ended = 0
+            for start in range(0, len(left) * tiles, self.work.batch):
+                if self.should_stop():
+                    msg = f"Denoising with {self.denoiser.name!r} was stopped."
+                    raise Cancelled(msg)
+                chosen = list(itertools.islice(jobs, self.work.batch))
+                try:
+                    self._denoise(left, chosen, canvases)
+                except OutOfMemoryError as error:
+                    if self._smaller() is None:
+                        raise self._hopeless() from error
+                    fitted = False
+                    break
+                done = start + len(chosen)
+                finished = tuple(
+                    (left[n], canvases.pop(n)) for n in range(ended, done // tiles)
+                )
+                ended = done // tiles
+                self._check_finite(finished)
+                yield Batch(done=done, total=len(left) * tiles, finished=finished)
+            if fitted:
+                return
+            # Only here is the exception gone, and with it what it kept in memory.
+            canvases.clear()
+            left = left[ended:]
+            yield Batch(
+                done=0, total=len(left) * len(self.plan), message=self._shrink()
+            )
+
+    def _denoise(
+        self,
+        subjects: Sequence[Subject],
+        jobs: Sequence[tuple[int, int]],
+        canvases: dict[int, NDArray[np.float32]],
+    ) -> None:
+        """Denoise the patches of `jobs`, pairs of subject and tile."""
+        needs, plan = self.denoiser.needs, self.plan
+        with self._translated_errors():
+            patches = np.empty(
+                (len(jobs), needs.frames, *plan.tile_shape), dtype=np.float32
+            )
+            for patch, (subject, tile) in zip(patches, jobs, strict=True):
+                for image, pixels in zip(
+                    patch, subjects[subject].neighbours, strict=True
+                ):
+                    image[...] = plan.cut(pixels, tile)
+            clean = self.denoiser.denoise_patches(
+                patches, [subjects[subject].measures for subject, _tile in jobs]
+            )
+            if clean.shape != (len(jobs), *plan.tile_shape):
+                msg = (
+                    f"{self.denoiser.name!r} returned patches of shape "
+                    f"{clean.shape} for {patches.shape}; it must return "
+                    f"{(len(jobs), *plan.tile_shape)}."
+                )
+                raise ValueError(msg)
+            for pixels, (subject, tile) in zip(clean, jobs, strict=True):
+                if subject not in canvases:
+                    canvases[subject] = np.zeros(plan.region_shape, dtype=np.float32)
+                plan.paste(canvases[subject], pixels, tile)
+
+    def _check_finite(
+        self, finished: tuple[tuple[Subject, NDArray[np.float32]], ...]
+    ) -> None:
+        for subject, clean in finished:
+            if not np.isfinite(clean).all():
+                msg = (
+                    f"{self.denoiser.name!r} made pixels that are not finite out of "
+                    f"frame {subject.frame.number}, whose values go from "
+                    f"{subject.frame.data.min():.4g} to "
+                    f"{subject.frame.data.max():.4g}, on {self.work.place}. Try "
+                    "precision 'float32', or divide the image by a constant first."
+                )
+                raise DeviceError(msg)
+
+    def _smaller(self) -> tuple[Work, str] | None:
+        return smaller_work(
+            self.work, self.plan, self.denoiser.needs, options=self.options
+        )
+
+    def _shrink(self) -> str:
+        """Take the next smaller pieces and return the sentence that says so."""
+        smaller = self._smaller()
+        if smaller is None:
+            raise self._hopeless()
+        work, text = smaller
+        self._take(work)
+        warnings.warn(text, MemoryWarning, stacklevel=3)
+        return text
+
+    def _take(self, work: Work) -> None:
+        before = self.work.place
+        self._replan(work)
+        if work.place != before:
+            try:
+                with self._translated_errors():
+                    self.denoiser.place(work.place.device, work.place.precision)
+            except OutOfMemoryError as error:
+                raise self._hopeless() from error
+        release_memory(before.device)
+
+    def _hopeless(self) -> OutOfMemoryError:
+        height, width = self.plan.tile_shape
+        return OutOfMemoryError(
+            f"{self.denoiser.name!r} does not fit the memory of this computer, even "
+            f"with one patch of {height} × {width} px at a time on the CPU. Close "
+            "other programs, or take a denoiser that needs less."
+        )
+
+    def _replan(self, work: Work) -> None:
+        self.work = work
+        self.plan = plan_tiles(
+            self.frame_shape, self.denoiser.needs, tile=work.tile, region=self.region
+        )
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """Turn what numpy and torch raise into the errors of this package."""
+        try:
+            yield
+        except LowDoseError:
+            raise
+        except (MemoryError, RuntimeError) as error:
+            place = self.work.place
+            if is_out_of_memory(error):
+                msg = f"Memory ran out on {place.device}: {error}"
+                raise OutOfMemoryError(msg) from error
+            msg = (
+                f"{self.denoiser.name!r} failed on {place}: {error}. Try device 'cpu', "
+                "or precision 'float32'."
+            )
+            raise DeviceError(msg) from error

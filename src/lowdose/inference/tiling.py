@@ -1,0 +1,392 @@
+"""Where to cut a frame into tiles, and how to put the tiles together again.
+
+Pure plans made of integers: nothing here computes an image, and nothing needs torch.
+
+The *padded frame* is the frame with ``needs.border`` reflected pixels round it and,
+below and to the right, as many more as make its sides multiples of
+``needs.multiple``. Coordinates in it are called padded coordinates; pixel (0, 0) of
+the frame is pixel (border, border) of the padded frame. It is never made in memory:
+:meth:`Plan.cut` takes tiles from the frame and reflects where they reach outside.
+
+Two kinds of plan share one form:
+
+* An operator with a finite **halo** gets tiles that overlap by twice the halo. Of
+  each tile only the *core* is kept, which is at least a halo away from every edge of
+  the tile that is not an edge of the padded frame. The cores partition the frame, so
+  the result is the one an untiled pass over the padded frame gives.
+* A **global** operator, whose every output depends on the whole patch, has no such
+  core. Its tiles overlap by ``needs.overlap`` and are blended there by raised cosine
+  ramps whose weights sum to one.
+
+In both all tiles are of one size, at multiples of ``needs.multiple`` from the corner
+of the padded frame: tiles at the far edges are moved inward instead of padded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowdose.errors import ParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowdose.denoiser import Needs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Span:
+    """One tile along one axis.
+
+    Parameters
+    ----------
+    start, stop : int
+        What the tile takes from the padded frame, in padded coordinates [px].
+    core_start, core_stop : int
+        Which pixels of the frame it supplies, in frame coordinates [px].
+    weights : ndarray, shape (core_stop - core_start,), float32, or None
+        Weight of each pixel of the core. None where the cores do not overlap and
+        every weight is one.
+    """
+
+    start: int
+    stop: int
+    core_start: int
+    core_stop: int
+    weights: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One rectangle of a plan.
+
+    Parameters
+    ----------
+    rows, columns : slice
+        What the tile takes from the padded frame, in padded coordinates [px].
+    core_rows, core_columns : slice
+        The part of the tile that is kept, in coordinates of the tile [px].
+    target_rows, target_columns : slice
+        Where that part goes, in coordinates of the planned region [px].
+    """
+
+    rows: slice
+    columns: slice
+    core_rows: slice
+    core_columns: slice
+    target_rows: slice
+    target_columns: slice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """How one frame, or a region of it, is cut and put together.
+
+    Parameters
+    ----------
+    frame_shape : tuple of int
+        Height and width of the frame [px].
+    border : int
+        Reflected pixels round the frame [px].
+    rows, columns : tuple of Span
+        The tiles along each axis; every pair of them is a tile.
+    region : tuple of slice
+        Rows and columns of the frame that are planned.
+    """
+
+    frame_shape: tuple[int, int]
+    border: int
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+    region: tuple[slice, slice]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Height and width of every tile [px]."""
+        row, column = self.rows[0], self.columns[0]
+        return row.stop - row.start, column.stop - column.start
+
+    @property
+    def region_shape(self) -> tuple[int, int]:
+        """Height and width of the planned region [px]."""
+        rows, columns = self.region
+        return rows.stop - rows.start, columns.stop - columns.start
+
+    def tile(self, number: int) -> Tile:
+        """Return tile `number`, counted row by row."""
+        row, column = divmod(number, len(self.columns))
+        rows, columns = self.rows[row], self.columns[column]
+        return Tile(
+            rows=slice(rows.start, rows.stop),
+            columns=slice(columns.start, columns.stop),
+            core_rows=_shifted(rows, self.border - rows.start),
+            core_columns=_shifted(columns, self.border - columns.start),
+            target_rows=_shifted(rows, -self.region[0].start),
+            target_columns=_shifted(columns, -self.region[1].start),
+        )
+
+    def cut(self, frame: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+        """Return the input of tile `number`.
+
+        Parameters
+        ----------
+        frame : ndarray, shape `frame_shape`, float32
+            The frame, without padding.
+        number : int
+            Number of the tile.
+
+        Returns
+        -------
+        ndarray, shape `tile_shape`, float32
+            A view of the frame where the tile lies inside it, else a new array.
+        """
+        tile = self.tile(number)
+        top, left = tile.rows.start - self.border, tile.columns.start - self.border
+        bottom, right = tile.rows.stop - self.border, tile.columns.stop - self.border
+        height, width = self.frame_shape
+        inside = top >= 0 and left >= 0 and bottom <= height and right <= width
+        if inside:
+            return frame[top:bottom, left:right]
+        rows = reflected(top, bottom, height)
+        columns = reflected(left, right, width)
+        return frame[np.ix_(rows, columns)]
+
+    def paste(
+        self, canvas: NDArray[np.float32], clean: NDArray[np.float32], number: int
+    ) -> None:
+        """Put the denoised tile `number` into its place.
+
+        Parameters
+        ----------
+        canvas : ndarray, shape `region_shape`, float32
+            The region. It must be zero before the first tile of a blended plan.
+        clean : ndarray, shape `tile_shape`, float32
+            The denoised tile.
+        number : int
+            Number of the tile.
+        """
+        tile = self.tile(number)
+        row, column = divmod(number, len(self.columns))
+        core = clean[tile.core_rows, tile.core_columns]
+        vertical, horizontal = self.rows[row].weights, self.columns[column].weights
+        if vertical is None or horizontal is None:
+            canvas[tile.target_rows, tile.target_columns] = core
+        else:
+            canvas[tile.target_rows, tile.target_columns] += (
+                core * vertical[:, np.newaxis] * horizontal
+            )
+
+
+def plan_tiles(
+    frame_shape: tuple[int, int],
+    needs: Needs,
+    *,
+    tile: int | None = None,
+    region: tuple[slice, slice] | None = None,
+) -> Plan:
+    """Plan the tiles of a frame, or of a region of it.
+
+    Parameters
+    ----------
+    frame_shape : tuple of int
+        Height and width of the frame [px].
+    needs : Needs
+        What the denoiser asks for.
+    tile : int, optional
+        Longest wanted side of a tile, halo included [px]. It is raised to
+        :func:`smallest_tile` where it is less. None for one tile.
+    region : tuple of slice, optional
+        Rows and columns of the frame that are wanted; all of it by default. With a
+        finite halo only the region and its halo are cut; of a global operator those
+        tiles of the whole frame that touch the region.
+
+    Returns
+    -------
+    Plan
+        Tiles of one size. With a finite halo there are as few as `tile` allows, and
+        they are as small as that number allows.
+
+    Raises
+    ------
+    ParameterError
+        If the region is empty or not inside the frame.
+    """
+    wanted = region or (slice(0, frame_shape[0]), slice(0, frame_shape[1]))
+    spans = []
+    for length, window in zip(frame_shape, wanted, strict=True):
+        if not 0 <= window.start < window.stop <= length:
+            msg = (
+                f"The region {window.start} to {window.stop} px is empty or outside "
+                f"the frame, which has {length} px along this axis."
+            )
+            raise ParameterError(msg)
+        axis_plan = _halo_spans if needs.halo is not None else _blended_spans
+        spans.append(axis_plan(length, window, needs, tile))
+    return Plan(
+        frame_shape=frame_shape,
+        border=needs.border,
+        rows=spans[0],
+        columns=spans[1],
+        region=wanted,
+    )
+
+
+def smallest_tile(needs: Needs) -> int:
+    """Return the smallest side of a tile worth cutting [px].
+
+    With a finite halo, the two halos and one multiple of new pixels, but at least
+    64 px; below that a tile would be all halo.
+    """
+    halos = 0 if needs.halo is None else _ceil_to(2 * needs.halo, needs.multiple)
+    return max(halos + needs.multiple, _ceil_to(64, needs.multiple))
+
+
+def padded_length(length: int, needs: Needs) -> int:
+    """Return the length [px] of an axis of the padded frame."""
+    return _ceil_to(length + 2 * needs.border, needs.multiple)
+
+
+def reflected(start: int, stop: int, length: int) -> NDArray[np.intp]:
+    """Return which pixels of an axis stand at positions that reach outside it.
+
+    Reflection without repeating the edge pixel, repeated as often as needed:
+    positions -2 to 5 of an axis of three pixels are 2 1 0 1 2 1 0 1. An axis of one
+    pixel repeats it.
+
+    Parameters
+    ----------
+    start, stop : int
+        First position and the one after the last.
+    length : int
+        Pixels of the axis.
+
+    Returns
+    -------
+    ndarray of int, shape (stop - start,)
+        Indices from 0 to `length` - 1.
+    """
+    positions = np.arange(start, stop)
+    if length == 1:
+        return np.zeros_like(positions)
+    period = 2 * (length - 1)
+    folded = positions % period
+    return np.minimum(folded, period - folded)
+
+
+def _halo_spans(
+    length: int, window: slice, needs: Needs, tile: int | None
+) -> tuple[Span, ...]:
+    halo, multiple, border = needs.halo or 0, needs.multiple, needs.border
+    first, last = window.start + border, window.stop + border
+    # The part of the padded frame that the window can depend on.
+    start = _floor_to(max(0, first - halo), multiple)
+    stop = min(padded_length(length, needs), _ceil_to(last + halo, multiple))
+    # From here to `starts` in units of the multiple.
+    total = (stop - start) // multiple
+    overlap = _ceil_to(2 * halo, multiple) // multiple
+    size = total if tile is None else max(tile, smallest_tile(needs)) // multiple
+    count = 1 if total <= size else _ceil_div(total - overlap, size - overlap)
+    size = _ceil_div(total + overlap * (count - 1), count)
+    starts = [start + s * multiple for s in _spread(total - size, count)]
+    ends = [s + size * multiple for s in starts]
+    # Between two cores: the middle of the overlap, a halo away from both tiles' ends.
+    middles = [(s + e) // 2 for s, e in zip(starts[1:], ends[:-1], strict=True)]
+    cuts = [first, *middles, last]
+    return tuple(
+        Span(
+            start=starts[n],
+            stop=ends[n],
+            core_start=cuts[n] - border,
+            core_stop=cuts[n + 1] - border,
+        )
+        for n in range(count)
+    )
+
+
+def _blended_spans(
+    length: int, window: slice, needs: Needs, tile: int | None
+) -> tuple[Span, ...]:
+    multiple, border = needs.multiple, needs.border
+    total = padded_length(length, needs) // multiple
+    size = total if tile is None else max(tile, smallest_tile(needs)) // multiple
+    size = min(size, total)
+    # Over half a tile, more than two would be blended at most pixels.
+    overlap = min(_ceil_div(needs.overlap, multiple), size // 2)
+    count = 1 if total == size else _ceil_div(total - overlap, size - overlap)
+    starts = [s * multiple for s in _spread(total - size, count)]
+    weights = _partition_of_unity(starts, size * multiple, total * multiple)
+    spans = []
+    for start, weight in zip(starts, weights, strict=True):
+        core_start = max(window.start, start - border)
+        core_stop = min(window.stop, start + size * multiple - border)
+        if core_start < core_stop:
+            inside = slice(core_start + border - start, core_stop + border - start)
+            spans.append(
+                Span(
+                    start=start,
+                    stop=start + size * multiple,
+                    core_start=core_start,
+                    core_stop=core_stop,
+                    weights=weight[inside],
+                )
+            )
+    return tuple(spans)
+
+
+def _partition_of_unity(
+    starts: list[int], size: int, total: int
+) -> list[NDArray[np.float32]]:
+    """Return for each tile the weights of its pixels; over all tiles they sum to 1."""
+    raw = []
+    for number, start in enumerate(starts):
+        weight = np.ones(size)
+        if number > 0:
+            ramp = _ramp(starts[number - 1] + size - start)
+            weight[: ramp.size] *= ramp
+        if number + 1 < len(starts):
+            ramp = _ramp(start + size - starts[number + 1])
+            weight[size - ramp.size :] *= ramp[::-1]
+        raw.append(weight)
+    # Two neighbours sum to 1 already; where a third reaches in, this makes it so.
+    totals = np.zeros(total)
+    for start, weight in zip(starts, raw, strict=True):
+        totals[start : start + size] += weight
+    return [
+        (weight / totals[start : start + size]).astype(np.float32)
+        for start, weight in zip(starts, raw, strict=True)
+    ]
+
+
+def _ramp(length: int) -> NDArray[np.float64]:
+    """Return a raised cosine that rises from 0 to 1, both excluded."""
+    rising: NDArray[np.float64] = (
+        np.sin(0.5 * np.pi * (np.arange(length) + 0.5) / max(length, 1)) ** 2
+    )
+    return rising
+
+
+def _spread(room: int, count: int) -> list[int]:
+    """Return `count` evenly spread integers, from 0 to `room`."""
+    return [n * room // (count - 1) for n in range(count)] if count > 1 else [0]
+
+
+def _shifted(span: Span, by: int) -> slice:
+    return slice(span.core_start + by, span.core_stop + by)
+
+
+def _ceil_div(number: int, divisor: int) -> int:
+    return -(-number // divisor)
+
+
+def _ceil_to(number: int, multiple: int) -> int:
+    return _ceil_div(number, multiple) * multiple
+
+
+def _floor_to(number: int, multiple: int) -> int:
+    return number // multiple * multiple
