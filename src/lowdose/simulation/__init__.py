@@ -1,0 +1,1 @@
+"""Clean images to learn from and to show: drawn by formulas, with numpy alone."""

@@ -1,0 +1,1 @@
+"""Training of networks by recipes: ``lowdose train RECIPE.toml -o DIR``."""

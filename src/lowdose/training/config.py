@@ -1,0 +1,213 @@
+"""Recipes: TOML files that rebuild a weight file from nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from lowdose.errors import InputError, ParameterError, did_you_mean
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """The clean images: drawn by :mod:`lowdose.simulation.procedural`.
+
+    Parameters
+    ----------
+    kinds : mapping of str to float
+        Kind of image to its relative share.
+    images : int
+        Number of images to draw.
+    size : int
+        Their height and width [px].
+    """
+
+    kinds: Mapping[str, float]
+    images: int = 4096
+    size: int = 224
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseConfig:
+    """The noise, drawn anew at every step.
+
+    Parameters
+    ----------
+    dose_min, dose_max : float
+        Mean dose of a crop [e-/px], drawn log-uniformly between these.
+    contrast_min : float
+        Smallest (max - min) / max of the clean rate of an image, drawn
+        log-uniformly up to 1.
+    full_contrast : float
+        Share of crops whose darkest pixel has rate 0.
+    read_noise : float
+        Share of crops with Gaussian noise of up to the shot noise added.
+    gaussian : float
+        Share of crops with Gaussian noise only.
+    known : float
+        Share of crops whose noise is told to the network.
+    """
+
+    dose_min: float = 0.2
+    dose_max: float = 2000.0
+    contrast_min: float = 0.05
+    full_contrast: float = 0.4
+    read_noise: float = 0.3
+    gaussian: float = 0.1
+    known: float = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """The network: a name of :data:`lowdose.networks.ARCHITECTURES` and its options."""
+
+    architecture: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleConfig:
+    """How long and how fast to learn.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps.
+    batch : int
+        Crops per step.
+    patch : int
+        Height and width of a crop [px].
+    learning_rate : float
+        Largest rate of Adam, reached after `warmup` steps and lowered to a hundredth
+        along a cosine.
+    warmup : int
+        Steps of linear rise.
+    average : float
+        Decay of the exponential moving average of the weights, which is what is
+        kept.
+    clip : float
+        Largest norm of the gradient.
+    validate_every : int
+        Steps between validations; a checkpoint is written at each.
+    precision : {"bfloat16", "float32"}
+        Arithmetic of the forward and backward pass.
+    """
+
+    steps: int
+    batch: int = 16
+    patch: int = 96
+    learning_rate: float = 1e-3
+    warmup: int = 300
+    average: float = 0.999
+    clip: float = 1.0
+    validate_every: int = 500
+    precision: str = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that determines a weight file.
+
+    Parameters
+    ----------
+    name, title, summary : str
+        What the model is called, and what it is for.
+    licence : str
+        SPDX name of the licence of the weights.
+    seed : int
+        Seed of everything random.
+    data, noise, network, training : config
+        See their classes.
+    card : mapping, optional
+        Further entries for the model card.
+    """
+
+    name: str
+    title: str
+    summary: str
+    licence: str
+    seed: int
+    data: DataConfig
+    network: NetworkConfig
+    training: ScheduleConfig
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path : path
+        A TOML file.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    ParameterError
+        If it is not TOML, a key is missing or unknown, or a value is of the wrong
+        type.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"The recipe {path} cannot be read: {error.strerror}."
+        raise InputError(msg) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is not a TOML file: {error}."
+        raise ParameterError(msg) from error
+    return recipe_from_dict(table, where=str(path))
+
+
+def recipe_from_dict(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+    """Build a recipe from nested dictionaries, with the checks of `read_recipe`."""
+    return _build(Recipe, table, where)
+
+
+def _build(cls: type[T], table: Any, where: str) -> T:
+    if not isinstance(table, Mapping):
+        msg = f"{where} is {table!r}; it must be a table."
+        raise ParameterError(msg)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    types = get_type_hints(cls)
+    for key in table:
+        if key not in fields:
+            msg = f"{where} has an unknown key {key!r}. {did_you_mean(key, fields)}"
+            raise ParameterError(msg)
+    values: dict[str, Any] = {}
+    for name, declared in fields.items():
+        required = (
+            declared.default is dataclasses.MISSING
+            and declared.default_factory is dataclasses.MISSING
+        )
+        if name in table:
+            values[name] = _value(types[name], table[name], f"{where}: {name}")
+        elif required:
+            msg = f"{where} lacks the key {name!r}."
+            raise ParameterError(msg)
+    return cls(**values)
+
+
+def _value(wanted: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(wanted):
+        return _build(wanted, value, where)  # type: ignore[arg-type]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    plain = getattr(wanted, "__origin__", wanted)
+    if not isinstance(value, plain) or (plain is int and isinstance(value, bool)):
+        msg = f"{where} is {value!r}; it must be a {plain.__name__.lower()}."
+        raise ParameterError(msg)
+    return value

@@ -1,0 +1,121 @@
+"""Writing a model folder: weights, checksum and card."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from safetensors.torch import save_file
+
+from lowdose import networks
+from lowdose.networks.reach import measure_halo
+from lowdose.zoo.cards import CARD, FORMAT, WEIGHTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
+#: Reflected pixels laid round a frame by default [px].
+_BORDER = 32
+
+
+def save_model(
+    folder: Path,
+    network: nn.Module,
+    *,
+    name: str,
+    title: str,
+    summary: str,
+    licence: str,
+    architecture: str,
+    options: Mapping[str, Any],
+    training: Mapping[str, Any],
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model folder that :func:`lowdose.zoo.load_model` takes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if needed; a model in it is replaced.
+    network : torch.nn.Module
+        As built by :func:`lowdose.networks.build`, with the weights to keep.
+    name, title, summary, licence, architecture, options
+        See :class:`lowdose.zoo.cards.ModelCard`.
+    training : mapping
+        How it was trained: recipe, seed, steps, hours, hardware, curve.
+    extra : mapping, optional
+        Further tables of the card.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = folder / WEIGHTS
+    part = folder / f".{WEIGHTS}.part"
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    save_file(state, part)
+    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    input_ = describe_input(architecture, options)
+    card = {
+        "format": FORMAT,
+        "name": name,
+        "title": title,
+        "summary": summary,
+        "licence": licence,
+        "architecture": architecture,
+        "options": dict(options),
+        "weights": {
+            "sha256": sha256,
+            "parameters": sum(p.numel() for p in network.parameters()),
+        },
+        "input": input_,
+        "training": dict(training),
+        **(extra or {}),
+    }
+    card_part = folder / f".{CARD}.part"
+    card_part.write_text(tomli_w.dumps(card), encoding="utf-8")
+    os.replace(part, weights)
+    os.replace(card_part, folder / CARD)
+    return folder
+
+
+def describe_input(architecture: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure what a network needs of its input.
+
+    Parameters
+    ----------
+    architecture : str
+        Key of :data:`lowdose.networks.ARCHITECTURES`.
+    options : mapping
+        Its options, among them ``base``, the width.
+
+    Returns
+    -------
+    dict
+        ``multiple``, ``border``, ``frames`` and ``bytes_per_pixel``, and ``halo``
+        where the network has a finite reach; the ``input`` table of a card.
+    """
+    # The reach does not depend on the width, and a narrow network is measured fast.
+    twin = networks.build(architecture, **{**options, "base": 1})
+    multiple = int(twin.multiple)  # type: ignore[arg-type]
+    frames = int(options.get("frames", 1))
+    channels = frames + int(options.get("conditions", 0))
+    halo = measure_halo(twin, multiple=multiple, channels=channels)
+    base, stem = int(options["base"]), int(options.get("stem", 1))
+    described: dict[str, Any] = {
+        "normalisation": "mean-and-noise",
+        "multiple": multiple,
+        "border": _BORDER,
+        "frames": frames,
+        # Ten maps of full width at the finest level are alive at once, in float32:
+        # the skip, the joined maps with their padded copy, and the two outputs.
+        "bytes_per_pixel": max(64, 40 * base // stem**2),
+    }
+    return described if halo is None else {**described, "halo": halo}
