@@ -302,7 +302,7 @@ class Micrograph:
         """
         index = self.frame_index(number)
         frame = np.array(self.data[index] if index else self.data[...])
-        _release_pages(self.data)
+        release_pages(self.data)
         return (
             frame
             if frame.dtype.isnative
@@ -378,8 +378,18 @@ def _check(data: Any, name: str) -> None:
         raise InvalidImageError(msg)
 
 
-def _release_pages(data: Any) -> None:
-    """Hand the pages of a memory-mapped file back to the system."""
+def release_pages(data: Any) -> None:
+    """Hand the pages of a memory-mapped file back to the system.
+
+    Without it the memory of the process grows with every frame that is read from a
+    memory map or written to one, up to the size of the file. Does nothing for other
+    data.
+
+    Parameters
+    ----------
+    data : array_like
+        Any array. What was written to a memory map stays in its file.
+    """
     # Only for mappings whose pages the file can always supply again: with mode "c"
     # the advice would throw the user's changes away.
     if not isinstance(data, np.memmap) or data.mode == "c":

@@ -7,12 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lowdose.inference.device import CPU, Place, free_memory
-from lowdose.inference.tiling import (
-    Plan,
-    padded_length,
-    plan_tiles,
-    smallest_tile,
-)
+from lowdose.inference.spans import padded_length, smallest_tile
+from lowdose.inference.tiling import Plan, plan_tiles
 
 if TYPE_CHECKING:
     from lowdose.denoiser import Needs
@@ -99,12 +95,12 @@ def choose_work(
 
 
 def smaller_work(
-    work: Work, plan: Plan, needs: Needs, *, options: DenoiseOptions
+    work: Work, plan: Plan, needs: Needs, *, patches: int, options: DenoiseOptions
 ) -> tuple[Work, str] | None:
     """Return what to try after memory ran out, and a sentence that says so.
 
     First half the batch, then half the tile down to
-    :func:`~lowdose.inference.tiling.smallest_tile`, then the CPU with tile and batch
+    :func:`~lowdose.inference.spans.smallest_tile`, then the CPU with tile and batch
     chosen anew. None where nothing is left to try.
 
     Parameters
@@ -115,23 +111,22 @@ def smaller_work(
         The tiles it was cut into.
     needs : Needs
         What the denoiser asks for.
+    patches : int
+        How many patches did not fit; less than the batch where there were no more.
     options : DenoiseOptions
         What was asked for.
     """
     side = max(plan.tile_shape)
     size = f"{plan.tile_shape[0]} × {plan.tile_shape[1]} px"
     lack = f"Memory ran out on {work.place.device}"
-    if work.batch > 1:
-        batch = work.batch // 2
-        text = (
-            f"{lack} with {work.batch} patches of {size} at a time: continuing with "
-            f"{batch}."
-        )
+    if patches > 1:
+        batch = patches // 2
+        text = f"{lack} with {patches} patches of {size}: continuing with {batch}."
         return replace(work, batch=batch), text
     tile = max(smallest_tile(needs), side // 2)
     if tile < side:
         text = f"{lack} with patches of {size}: continuing with at most {tile} px."
-        return replace(work, tile=tile), text
+        return replace(work, tile=tile, batch=1), text
     return (
         None if work.place == CPU else work_on_cpu(work, plan, needs, options=options)
     )
@@ -144,8 +139,14 @@ def work_on_cpu(
 
     Parameters
     ----------
-    work, plan, needs, options
-        As for :func:`smaller_work`.
+    work : Work
+        What did not fit.
+    plan : Plan
+        The tiles it was cut into.
+    needs : Needs
+        What the denoiser asks for.
+    options : DenoiseOptions
+        What was asked for.
     """
     text = f"Memory ran out on {work.place.device}: continuing on the CPU, more slowly."
     return choose_work(plan.frame_shape, needs, options=options, place=CPU), text

@@ -6,14 +6,13 @@ filter runs in a process that never loads it.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from lowdose.errors import DeviceError, OutOfMemoryError
+from lowdose.errors import DeviceError
 
 if TYPE_CHECKING:
     from lowdose.denoiser import Needs
@@ -201,8 +200,12 @@ def free_memory(device: str) -> int:
     if device == "mps":
         import torch
 
-        limit = torch.mps.recommended_max_memory()
-        return max(0, int(limit - torch.mps.current_allocated_memory()))
+        # New in torch 2.5. The memory is the system's, so that its free memory is a
+        # limit too, and the only one known before.
+        limit = getattr(torch.mps, "recommended_max_memory", None)
+        if limit is not None:
+            left = int(limit() - torch.mps.current_allocated_memory())
+            return max(0, min(left, int(psutil.virtual_memory().available)))
     system = int(psutil.virtual_memory().available)
     return min([system, *_left_in_control_groups(Path("/sys/fs/cgroup"))])
 
@@ -238,12 +241,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         ``torch.OutOfMemoryError``, and the :class:`RuntimeError` by which torch's
         CPU and MPS allocators, cuBLAS and cuDNN say the same.
     """
-    if isinstance(error, MemoryError | OutOfMemoryError):
+    if isinstance(error, MemoryError):
         return True
     if not isinstance(error, RuntimeError):
         return False
-    torch = sys.modules.get("torch")  # where it is not loaded, it raised nothing
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+    # By name, so that torch need not be loaded; its place in torch has changed.
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
     text = str(error).lower()
     return any(phrase in text for phrase in _OUT_OF_MEMORY)

@@ -264,6 +264,7 @@ def _run(
     while group := list(itertools.islice(frames, runner.frames_at_a_time)):
         subjects = []
         for neighbours in group:
+            runner.stop_if_asked()
             frame = neighbours[needs.frames_before]
             if frame.valid:
                 subjects.append(_subject(frame, neighbours, runner))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lowdose.errors import InputError, InvalidImageError, LowDoseError, OutOfMemoryError
-from lowdose.inference.tiling import reflected
+from lowdose.inference.spans import reflected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,13 +186,13 @@ class FrameSource:
         frame = self._held.get(index)
         if frame is None:
             number = int(series[index])
-            frame = as_frame(number, read_frame(self._image, number))
+            frame = read_frame(self._image, number)
             self._held[index] = frame
         return frame
 
 
-def read_frame(image: Micrograph, number: int) -> NDArray[Any]:
-    """Read one frame, and say which where that fails.
+def read_frame(image: Micrograph, number: int) -> Frame:
+    """Read one frame and make it finite, or say which could not be read.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def read_frame(image: Micrograph, number: int) -> NDArray[Any]:
     """
     what = f"frame {number} of {image.name!r}" if image.name else f"frame {number}"
     try:
-        return image.frame(number)
+        return as_frame(number, image.frame(number))
     except LowDoseError:
         raise
     except MemoryError as error:
@@ -212,7 +212,7 @@ def read_frame(image: Micrograph, number: int) -> NDArray[Any]:
             "Close other programs, or crop the image."
         )
         raise OutOfMemoryError(msg) from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # h5py and dask raise both
         msg = (
             f"Cannot read {what}: {error}. Check that the file is still there and "
             "complete."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -61,14 +62,23 @@ class DenoiseOptions:
             )
             raise ParameterError(msg)
         for name, value in (("tile", self.tile), ("batch", self.batch)):
-            if value is not None and not _is_positive_whole(value):
-                msg = f"{name}={value!r} must be a positive whole number, or None."
-                raise ParameterError(msg)
+            if value is not None:
+                object.__setattr__(self, name, _positive_whole(name, value))
+        if self.keep_mean not in (True, False):
+            msg = f"keep_mean={self.keep_mean!r} must be True or False."
+            raise ParameterError(msg)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a dictionary of JSON types."""
         return asdict(self)
 
 
-def _is_positive_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _positive_whole(name: str, value: Any) -> int:
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        msg = f"{name}={value!r} must be a positive whole number, or None."
+        raise ParameterError(msg)
+    return number

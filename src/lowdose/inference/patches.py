@@ -25,12 +25,8 @@ from lowdose.inference.device import (
     release_memory,
     resolve_place,
 )
-from lowdose.inference.tiling import (
-    Plan,
-    padded_length,
-    plan_tiles,
-    smallest_tile,
-)
+from lowdose.inference.spans import padded_length, smallest_tile
+from lowdose.inference.tiling import Plan, plan_tiles
 from lowdose.progress import never
 
 if TYPE_CHECKING:
@@ -169,8 +165,7 @@ class PatchRunner:
         work, text = work_on_cpu(
             self.work, self.plan, self.denoiser.needs, options=self.options
         )
-        self._take(work)
-        warnings.warn(text, MemoryWarning, stacklevel=3)
+        self._take(work, text)
         return text
 
     def measure(self, frame: Frame) -> Measures:
@@ -180,6 +175,12 @@ class PatchRunner:
                 return self.denoiser.measure(frame.data)
         except OutOfMemoryError as error:
             raise self._hopeless() from error
+
+    def stop_if_asked(self) -> None:
+        """Raise :class:`~lowdose.errors.Cancelled` where `should_stop` says so."""
+        if self.should_stop():
+            msg = f"Denoising with {self.denoiser.name!r} was stopped."
+            raise Cancelled(msg)
 
     def run(self, subjects: Sequence[Subject]) -> Iterator[Batch]:
         """Denoise frames.
@@ -206,22 +207,20 @@ class PatchRunner:
         """
         left = list(subjects)
         while left:
-            fitted = True
+            smaller = None
             tiles = len(self.plan)
             jobs = itertools.product(range(len(left)), range(tiles))
             canvases: dict[int, NDArray[np.float32]] = {}
             ended = 0
             for start in range(0, len(left) * tiles, self.work.batch):
-                if self.should_stop():
-                    msg = f"Denoising with {self.denoiser.name!r} was stopped."
-                    raise Cancelled(msg)
+                self.stop_if_asked()
                 chosen = list(itertools.islice(jobs, self.work.batch))
                 try:
                     self._denoise(left, chosen, canvases)
                 except OutOfMemoryError as error:
-                    if self._smaller() is None:
+                    smaller = self._smaller(len(chosen))
+                    if smaller is None:
                         raise self._hopeless() from error
-                    fitted = False
                     break
                 done = start + len(chosen)
                 finished = tuple(
@@ -230,14 +229,13 @@ class PatchRunner:
                 ended = done // tiles
                 self._check_finite(finished)
                 yield Batch(done=done, total=len(left) * tiles, finished=finished)
-            if fitted:
+            if smaller is None:
                 return
             # Only here is the exception gone, and with it what it kept in memory.
             canvases.clear()
             left = left[ended:]
-            yield Batch(
-                done=0, total=len(left) * len(self.plan), message=self._shrink()
-            )
+            self._take(*smaller)
+            yield Batch(done=0, total=len(left) * len(self.plan), message=smaller[1])
 
     def _denoise(
         self,
@@ -285,22 +283,18 @@ class PatchRunner:
                 )
                 raise DeviceError(msg)
 
-    def _smaller(self) -> tuple[Work, str] | None:
+    def _smaller(self, patches: int) -> tuple[Work, str] | None:
         return smaller_work(
-            self.work, self.plan, self.denoiser.needs, options=self.options
+            self.work,
+            self.plan,
+            self.denoiser.needs,
+            patches=patches,
+            options=self.options,
         )
 
-    def _shrink(self) -> str:
-        """Take the next smaller pieces and return the sentence that says so."""
-        smaller = self._smaller()
-        if smaller is None:
-            raise self._hopeless()
-        work, text = smaller
-        self._take(work)
-        warnings.warn(text, MemoryWarning, stacklevel=3)
-        return text
-
-    def _take(self, work: Work) -> None:
+    def _take(self, work: Work, text: str) -> None:
+        """Go on with other pieces or on another device, and warn."""
+        warnings.warn(text, MemoryWarning, stacklevel=4)
         before = self.work.place
         self._replan(work)
         if work.place != before:

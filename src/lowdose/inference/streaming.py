@@ -15,6 +15,7 @@ from lowdose.errors import (
     ParameterError,
 )
 from lowdose.inference.device import free_memory
+from lowdose.micrograph import release_pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,9 +81,10 @@ class ArrayTarget:
         index = tuple(int(n) for n in np.unravel_index(number, leading)) or ...
         try:
             self._array[index] = frame
+            release_pages(self._array)
         except LowDoseError:
             raise
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             msg = (
                 f"Cannot write frame {number} to `out`: {error}. Check that its disk "
                 "has space left and can be written."
