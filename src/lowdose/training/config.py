@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from lowdose.errors import InputError, ParameterError, did_you_mean
+from lowdose.simulation.procedural import KINDS
 
 T = TypeVar("T")
 
@@ -31,6 +32,21 @@ class DataConfig:
     kinds: Mapping[str, float]
     images: int = 4096
     size: int = 224
+
+    def __post_init__(self) -> None:
+        unknown = set(self.kinds) - set(KINDS)
+        if unknown:
+            name = min(unknown)
+            msg = f"data.kinds has no {name!r}. {did_you_mean(name, KINDS)}"
+            raise ParameterError(msg)
+        shares = list(self.kinds.values())
+        if not shares or min(shares) < 0 or sum(shares) <= 0:
+            msg = (
+                f"data.kinds={dict(self.kinds)} needs shares of at least 0, not all 0."
+            )
+            raise ParameterError(msg)
+        _at_least(1, images=self.images)
+        _at_least(16, size=self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +77,21 @@ class NoiseConfig:
     read_noise: float = 0.3
     gaussian: float = 0.1
     known: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dose_min <= self.dose_max:
+            msg = (
+                f"noise.dose_min={self.dose_min} must be positive and at most "
+                f"dose_max={self.dose_max}."
+            )
+            raise ParameterError(msg)
+        for name in ("full_contrast", "read_noise", "gaussian", "known"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"noise.{name}={getattr(self, name)} must lie between 0 and 1."
+                raise ParameterError(msg)
+        if not 0 < self.contrast_min <= 1:
+            msg = f"noise.contrast_min={self.contrast_min} must lie between 0 and 1."
+            raise ParameterError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +140,14 @@ class ScheduleConfig:
     validate_every: int = 500
     precision: str = "bfloat16"
 
+    def __post_init__(self) -> None:
+        _at_least(1, steps=self.steps, batch=self.batch, warmup=self.warmup)
+        _at_least(16, patch=self.patch)
+        _at_least(1, validate_every=self.validate_every)
+        if self.precision not in ("bfloat16", "float32"):
+            msg = f"training.precision={self.precision!r}: use 'bfloat16' or 'float32'."
+            raise ParameterError(msg)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -138,6 +177,14 @@ class Recipe:
     training: ScheduleConfig
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.training.patch > self.data.size:
+            msg = (
+                f"training.patch={self.training.patch} is larger than "
+                f"data.size={self.data.size}; no crop of that size can be cut."
+            )
+            raise ParameterError(msg)
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -175,6 +222,13 @@ def read_recipe(path: str | Path) -> Recipe:
 def recipe_from_dict(table: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
     """Build a recipe from nested dictionaries, with the checks of `read_recipe`."""
     return _build(Recipe, table, where)
+
+
+def _at_least(low: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < low:
+            msg = f"{name}={value} must be at least {low}."
+            raise ParameterError(msg)
 
 
 def _build(cls: type[T], table: Any, where: str) -> T:

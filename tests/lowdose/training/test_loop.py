@@ -1,0 +1,133 @@
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lowdose import zoo
+from lowdose.errors import Cancelled, OutputError
+from lowdose.training import loop
+from lowdose.training.config import recipe_from_dict
+
+
+@pytest.fixture
+def recipe():
+    return recipe_from_dict(
+        {
+            "name": "tiny",
+            "title": "Tiny",
+            "summary": "For tests.",
+            "licence": "CC0-1.0",
+            "seed": 1,
+            "data": {"kinds": {"amorphous": 1.0}, "images": 4, "size": 48},
+            "network": {
+                "architecture": "unet2",
+                "options": {"scales": 2, "base": 4, "conditions": 2, "residual": True},
+            },
+            "training": {
+                "steps": 4,
+                "batch": 2,
+                "patch": 32,
+                "validate_every": 2,
+                "warmup": 1,
+                "precision": "float32",
+            },
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def few_validation_doses(monkeypatch):
+    monkeypatch.setattr(loop, "VALIDATION_DOSES", (5.0,))
+
+
+def run(*args, **kwargs):
+    job = loop.iter_train(*args, **kwargs)
+    while True:
+        try:
+            next(job)
+        except StopIteration as stop:
+            return stop.value
+
+
+def test_a_training_leaves_a_model_that_denoises(recipe, tmp_path):
+    folder = run(recipe, tmp_path / "run")
+    denoiser = zoo.load_model(folder)
+    frame = np.random.default_rng(0).poisson(5, (32, 32)).astype(np.float32)
+    clean = denoiser.denoise_patches(frame[None, None], [denoiser.measure(frame)])
+    assert np.isfinite(clean).all()
+    card = zoo.read_card(folder)
+    assert card.details["training"]["steps"] == 4
+    assert card.halo > 0
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+
+
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(recipe, tmp_path):
+    straight = run(recipe, tmp_path / "straight")
+    asked = iter([False] * 4 + [False] * 2 + [True])  # four images, three steps
+    with pytest.raises(Cancelled, match="Stopped after step 3"):
+        run(recipe, tmp_path / "broken", should_stop=lambda: next(asked))
+    resumed = run(recipe, tmp_path / "broken", resume=True)
+    a, b = (load_file(f / "weights.safetensors") for f in (straight, resumed))
+    assert a.keys() == b.keys()
+    for key, value in a.items():
+        assert torch.equal(value, b[key]), key
+
+
+def test_no_time_left_stops_with_a_checkpoint(recipe, tmp_path):
+    with pytest.raises(Cancelled, match="is kept to resume"):
+        run(recipe, tmp_path, minutes=0)
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_folder_with_a_training_is_not_overwritten(recipe, tmp_path):
+    run(recipe, tmp_path)
+    with pytest.raises(OutputError, match="holds a training already"):
+        run(recipe, tmp_path)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(recipe, tmp_path):
+    run(recipe, tmp_path)
+    other = dataclasses.replace(recipe, seed=2)
+    with pytest.raises(loop.TrainingError, match="written by another recipe"):
+        run(other, tmp_path, resume=True)
+
+
+def test_a_damaged_checkpoint_is_refused(recipe, tmp_path):
+    run(recipe, tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(loop.TrainingError, match="is no checkpoint"):
+        run(recipe, tmp_path, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(
+    recipe, tmp_path, monkeypatch
+):
+    losses = iter([1.0, 1.0, float("nan")])
+    learn = loop._State.learn
+    monkeypatch.setattr(
+        loop._State, "learn", lambda *args: (learn(*args), next(losses))[1]
+    )
+    with pytest.raises(loop.TrainingError, match=r"loss of step 3 is nan.*checkpoint"):
+        run(recipe, tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 2
+
+
+def test_the_learning_rate_rises_and_then_falls(recipe):
+    plan = dataclasses.replace(recipe.training, steps=100, warmup=10)
+    rates = [loop.learning_rate(step, plan) for step in range(101)]
+    assert np.argmax(rates) == 9
+    assert rates[0] == pytest.approx(0.1 * plan.learning_rate)
+    assert rates[-1] == pytest.approx(0.01 * plan.learning_rate)
+
+
+def test_training_lowers_the_error(recipe, tmp_path):
+    plan = dataclasses.replace(recipe.training, steps=300, validate_every=150, batch=4)
+    run(dataclasses.replace(recipe, training=plan), tmp_path)
+    with (tmp_path / "curve.csv").open() as file:
+        first, last = (float(row["loss"]) for row in csv.DictReader(file))
+    assert last < 0.95 * first

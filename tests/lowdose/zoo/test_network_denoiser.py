@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import torch
+
+from lowdose import zoo
+from lowdose.errors import DeviceError, OutOfMemoryError, ParameterError
+from lowdose.networks.reach import measure_halo
+from lowdose.zoo.network_denoiser import NetworkDenoiser
+
+
+@pytest.fixture
+def model(make_model, tmp_path):
+    return make_model(tmp_path / "m")
+
+
+def apply(denoiser, frame):
+    measures = denoiser.measure(frame)
+    return denoiser.denoise_patches(frame[None, None], [measures])[0]
+
+
+@pytest.fixture
+def frame(rng):
+    return rng.poisson(20, (64, 48)).astype(np.float32)
+
+
+def test_blind_denoising_follows_any_gain_and_offset(model, frame):
+    denoiser = zoo.load_model(model, noise="blind")
+    plain = apply(denoiser, frame)
+    changed = apply(denoiser, (7.5 * frame + 300).astype(np.float32))
+    np.testing.assert_allclose(changed, 7.5 * plain + 300, rtol=1e-4)
+
+
+def test_told_gain_and_offset_undo_themselves(model, frame):
+    plain = apply(zoo.load_model(model, noise="counts"), frame)
+    told = zoo.load_model(model, noise="counts", gain=7.5, offset=300)
+    changed = apply(told, (7.5 * frame + 300).astype(np.float32))
+    np.testing.assert_allclose(changed, 7.5 * plain + 300, rtol=1e-4)
+
+
+def test_counts_are_recognised_and_other_numbers_are_not(model, frame):
+    denoiser = zoo.load_model(model)
+    assert denoiser.measure(frame)["known"] == 1
+    assert denoiser.measure(3 * frame)["known"] == 0
+
+
+def test_a_constant_frame_stays_finite(model):
+    for level in (0, 5):
+        flat = np.full((32, 32), level, np.float32)
+        assert np.isfinite(apply(zoo.load_model(model), flat)).all()
+
+
+@pytest.mark.parametrize("views", ["1", "2", "4", "8"])
+def test_averaged_views_keep_the_frame_in_place(model, frame, views):
+    denoiser = zoo.load_model(model, views=views)
+    # A network that returns its input: every view must come back as it was.
+    denoiser._network = torch.nn.Module()
+    denoiser._network.forward = lambda x: x[:, :1]
+    np.testing.assert_allclose(apply(denoiser, frame), frame, rtol=1e-5)
+
+
+def test_eight_views_commute_with_mirroring(model, frame):
+    denoiser = zoo.load_model(model, views="8")
+    mirrored = apply(denoiser, np.ascontiguousarray(frame[:, ::-1]))
+    np.testing.assert_allclose(mirrored[:, ::-1], apply(denoiser, frame), rtol=1e-3)
+
+
+def test_the_halo_on_the_card_is_the_measured_one(model):
+    denoiser = zoo.load_model(model)
+    card = zoo.read_card(model)
+    assert denoiser.needs.halo == card.halo
+    assert card.halo == measure_halo(
+        denoiser._network, multiple=card.multiple, channels=3
+    )
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemoryError),
+        (
+            RuntimeError("DefaultCPUAllocator: not enough memory: you tried"),
+            OutOfMemoryError,
+        ),
+        (RuntimeError("CUDA error: device-side assert"), DeviceError),
+    ],
+)
+def test_errors_of_torch_become_ours(model, frame, raised, expected):
+    def fail(_):
+        raise raised
+
+    denoiser = zoo.load_model(model)
+    denoiser._network = torch.nn.Module()
+    denoiser._network.forward = fail
+    with pytest.raises(expected) as caught:
+        apply(denoiser, frame)
+    assert not isinstance(caught.value, RuntimeError)
+
+
+def test_a_wrong_parameter_is_refused_before_the_weights_are_read(model):
+    (model / "weights.safetensors").unlink()
+    with pytest.raises(ParameterError, match="Did you mean 'views'"):
+        zoo.load_model(model, view=2)
+
+
+def test_bfloat16_is_close_to_float32(model, frame):
+    exact, quick = (zoo.load_model(model) for _ in range(2))
+    quick.place("cpu", "bfloat16")
+    assert isinstance(quick, NetworkDenoiser)
+    difference = apply(quick, frame) - apply(exact, frame)
+    assert np.abs(difference).mean() < 0.05 * frame.std()
+
+
+@pytest.mark.gpu
+def test_the_gpu_computes_what_the_cpu_does(model, frame):
+    if not torch.cuda.is_available():
+        pytest.skip("There is no CUDA device here.")
+    cpu, gpu = (zoo.load_model(model) for _ in range(2))
+    gpu.place("cuda", "float32")
+    np.testing.assert_allclose(apply(gpu, frame), apply(cpu, frame), rtol=1e-3)
