@@ -1,0 +1,176 @@
+"""Noisy and denoised side by side, and everything put back afterwards."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary, ref
+
+from napari.experimental import layers_linked
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_lowdose._layers import find_layer
+from napari_lowdose._memory import unwrapped
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+#: What both layers share while they are compared.
+LINKED: Final = ("contrast_limits", "gamma", "colormap")
+_GRID: Final = ("enabled", "shape", "stride", "spacing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """The viewer as it was."""
+
+    grid: dict[str, Any]
+    visible: dict[str, bool]
+    looks: dict[str, dict[str, Any]]
+
+
+class Comparison(QObject):
+    """Shows two layers of one viewer side by side, with linked cameras and contrast.
+
+    napari's grid links the cameras. What was changed is remembered and put back:
+    the grid, the visibility of every layer, and contrast, gamma and colours of the
+    two. Leaving the grid by napari's own button, or removing one of the two layers,
+    ends the comparison too. There is one for each viewer: :func:`comparison_of`.
+
+    Signal ``changed(bool)``: a comparison began, or ended, however it ended.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer; it is not kept alive.
+    """
+
+    changed = Signal(bool)
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
+        self._ref = ref(viewer)
+        self._before: _Before | None = None
+        self._pair: tuple[str, str] = ("", "")
+        self._links = ExitStack()
+
+    @property
+    def active(self) -> bool:
+        """Whether two layers are being compared."""
+        return self._before is not None
+
+    def enter(self, noisy: Image, result: Image) -> None:
+        """Show these two side by side, the noisy one first, all others hidden.
+
+        Both are shown in the contrast of the result: in that of the noisy one, which
+        spans its noise, little could be seen of a result.
+
+        Parameters
+        ----------
+        noisy, result : Image
+            Two layers of the viewer.
+        """
+        if self.active:
+            self.leave()
+        viewer, pair = self._ref(), (noisy, result)
+        if viewer is None:
+            return
+        grid = viewer.canvas.grid
+        self._pair = (str(noisy.unique_id), str(result.unique_id))
+        self._before = _Before(
+            grid={key: getattr(grid, key) for key in _GRID},
+            visible={str(x.unique_id): bool(x.visible) for x in viewer.layers},
+            looks={
+                str(x.unique_id): {key: getattr(x, key) for key in LINKED} for x in pair
+            },
+        )
+        for layer in viewer.layers:
+            layer.visible = str(layer.unique_id) in self._pair
+        for key in LINKED:
+            setattr(noisy, key, getattr(result, key))
+        # Only what is linked here is unlinked later, never a link of the user's.
+        self._links.enter_context(layers_linked(pair, LINKED))
+        order = [str(x.unique_id) for x in viewer.layers]
+        grid.shape = (1, 2)
+        # The grid goes by the order of the layers; a negative stride turns it round.
+        noisy_below = order.index(self._pair[0]) < order.index(self._pair[1])
+        grid.stride = 1 if noisy_below else -1
+        grid.enabled = True
+        grid.events.enabled.connect(self._on_grid)
+        viewer.layers.events.removed.connect(self._on_removed)
+        self.changed.emit(True)
+
+    def leave(self) -> None:
+        """Put everything back as it was. No-op when nothing is compared."""
+        before, self._before = self._before, None
+        viewer = self._ref()
+        if before is None or viewer is None:
+            return
+        grid = viewer.canvas.grid
+        grid.events.enabled.disconnect(self._on_grid)
+        viewer.layers.events.removed.disconnect(self._on_removed)
+        self._links.close()
+        for layer in viewer.layers:
+            uid = str(layer.unique_id)
+            for key, value in before.looks.get(uid, {}).items():
+                setattr(layer, key, value)
+            layer.visible = before.visible.get(uid, layer.visible)
+        # Last: with the grid off again, nothing of the above is drawn twice.
+        for key in ("shape", "stride", "spacing", "enabled"):
+            setattr(grid, key, before.grid[key])
+        self.changed.emit(False)
+
+    def _on_grid(self) -> None:
+        viewer = self._ref()
+        if viewer is not None and not viewer.canvas.grid.enabled:
+            self.leave()
+
+    def _on_removed(self) -> None:
+        viewer = self._ref()
+        if viewer is not None and any(
+            find_layer(viewer, uid) is None for uid in self._pair
+        ):
+            self.leave()
+
+
+_COMPARISONS: WeakKeyDictionary[ViewerModel, Comparison] = WeakKeyDictionary()
+
+
+def comparison_of(viewer: ViewerModel) -> Comparison:
+    """Return the one comparison of a viewer, however many widgets offer it."""
+    viewer = unwrapped(viewer)
+    if viewer not in _COMPARISONS:
+        _COMPARISONS[viewer] = Comparison(viewer)
+    return _COMPARISONS[viewer]
+
+
+class Peek:
+    """Shows the noisy layer in place of the result for as long as a button is held.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._before: dict[str, bool] = {}
+
+    def begin(self, noisy: Image) -> None:
+        """Hide every other image layer and show this one."""
+        if self._before:
+            return
+        uid = str(noisy.unique_id)
+        images = [x for x in self._viewer.layers if isinstance(x, Image)]
+        self._before = {str(x.unique_id): bool(x.visible) for x in images}
+        for layer in images:
+            layer.visible = str(layer.unique_id) == uid
+
+    def end(self) -> None:
+        """Show again what was shown before."""
+        before, self._before = self._before, {}
+        for layer in self._viewer.layers:
+            layer.visible = before.get(str(layer.unique_id), layer.visible)

@@ -1,0 +1,132 @@
+"""From an exception, a layer or a run to a plain sentence: the only place for that."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from lowdose.errors import DeviceError, LowDoseError, OutOfMemoryError
+from lowdose.progress import Progress, format_seconds
+
+if TYPE_CHECKING:
+    from lowdose.micrograph import Micrograph
+
+_SMALLER = "Choose a smaller tile or the device 'cpu' under Advanced."
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is one that users can understand and mend.
+
+    Anything else is a fault of the program: napari then shows its traceback.
+    """
+    return isinstance(error, LowDoseError | MemoryError | OSError | ImportError) or (
+        _is_device_failure(error)
+    )
+
+
+def explain(error: BaseException) -> str:
+    """Return what went wrong and what to do, for the user.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a job ended with.
+
+    Returns
+    -------
+    str
+        One or two sentences.
+    """
+    match error:
+        case OutOfMemoryError():
+            return f"{_sentence(error)} {_SMALLER}"
+        case DeviceError():
+            return f"{_sentence(error)} Choose another device under Advanced."
+        case LowDoseError():
+            return _sentence(error)
+        case MemoryError():
+            return f"Memory ran out. {_SMALLER}"
+        case ImportError() if error.name:
+            return (
+                f"The package {error.name!r} is missing from this Python. Install it "
+                f"and start napari again."
+            )
+        case OSError() if error.errno == errno.ENOSPC:
+            return "The disk is full. Make room, or write somewhere else."
+        case OSError() if error.strerror:
+            where = f": {error.filename}" if error.filename else ""
+            return f"The system says {error.strerror.lower()!r}{where}."
+        case _ if _is_device_failure(error):
+            return f"The device failed ({_first_line(error)}). {_SMALLER}"
+        case _:
+            return (
+                f"This should not have happened: {type(error).__name__}: "
+                f"{_first_line(error)}. Please report it, with the error that napari "
+                "shows."
+            )
+
+
+def describe(micrograph: Micrograph) -> str:
+    """Return what a layer is: frames, size and calibration, as the plugin reads it."""
+    height, width = micrograph.frame_shape
+    parts = [f"{width} × {height} px"]
+    if micrograph.n_frames > 1:
+        parts.insert(0, f"{micrograph.n_frames} frames of")
+    sizes = [
+        f"{axis.label} {axis.spacing:.4g} {axis.unit}"
+        for axis in micrograph.calibration.axes
+        if axis.calibrated
+    ]
+    known = f"Calibrated: {', '.join(sizes)}." if sizes else "Not calibrated."
+    return f"{' '.join(parts)}. {known}"
+
+
+def describe_progress(progress: Progress) -> str:
+    """Return tiles, rate and time left, in a few words."""
+    parts = [f"{progress.done} of {progress.total} tiles"]
+    if progress.frames > 1:
+        frame = min(frames_done(progress) + 1, progress.frames)
+        parts.append(f"frame {frame} of {progress.frames}")
+    if (rate := progress.megapixels_per_second) is not None:
+        parts.append(f"{rate:.2g} Mpx/s")
+    if (left := progress.seconds_left) is not None:
+        parts.append(f"{format_seconds(left)} left")
+    return ", ".join(parts)
+
+
+def frames_done(progress: Progress) -> int:
+    """Return how many frames are finished; they need not be the first ones."""
+    return progress.done * progress.frames // progress.total if progress.total else 0
+
+
+def describe_cancelled(progress: Progress | None) -> str:
+    """Return how far a run came that was stopped, and what became of its result."""
+    how_far = ""
+    if progress is not None and progress.frames > 1:
+        how_far = f" after {frames_done(progress)} of {progress.frames} frames"
+    return f"Cancelled{how_far}. The unfinished result was removed."
+
+
+def describe_done(result: Micrograph, seconds: float, name: str) -> str:
+    """Return that a run is done, how long it took, and where the result is."""
+    pixels = result.n_frames * result.frame_shape[0] * result.frame_shape[1]
+    rate = f" ({1e-6 * pixels / seconds:.2g} Mpx/s)" if seconds > 0 else ""
+    return f"Done in {format_seconds(seconds)}{rate}. The result is '{name}'."
+
+
+def _is_device_failure(error: BaseException) -> bool:
+    # torch cannot be imported here to ask for its types: the widget starts without.
+    origin = type(error).__module__.partition(".")[0]
+    return isinstance(error, RuntimeError) and (
+        origin == "torch" or "CUDA" in str(error) or "MPS" in str(error)
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error).strip()
+    return text if text.endswith((".", "!", "?", ")")) else f"{text}."
+
+
+def _first_line(error: BaseException) -> str:
+    lines: list[Any] = str(error).strip().splitlines()
+    return str(lines[0]).rstrip(".") if lines else "no details"

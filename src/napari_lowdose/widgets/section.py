@@ -1,0 +1,62 @@
+"""A part of a dock that can be folded away."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+
+class Section(QWidget):
+    """A heading that shows and hides what is under it.
+
+    superqt's QCollapsible fixes the height of its content when it is unfolded, and
+    paints its arrow in the colour of the moment; ours changes its content, and napari
+    its theme.
+
+    Parameters
+    ----------
+    title : str
+        The heading.
+    parent : QWidget, optional
+        The Qt parent.
+    """
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._title = title
+        self._button = QPushButton()
+        self._button.setCheckable(True)
+        self._button.setFlat(True)
+        # Only the shape is set: the colours are the theme's.
+        self._button.setStyleSheet(
+            "text-align: left; padding: 3px 0; background: transparent; border: none"
+        )
+        self._button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._content = QWidget()
+        self._layout = QVBoxLayout(self._content)
+        self._layout.setContentsMargins(12, 0, 0, 4)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(2)
+        outer.addWidget(self._button)
+        outer.addWidget(self._content)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._button.toggled.connect(self._on_toggled)
+        self._on_toggled(False)
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether the content is shown."""
+        return bool(self._button.isChecked())
+
+    def unfold(self, show: bool = True) -> None:
+        """Show the content, or hide it."""
+        self._button.setChecked(show)
+
+    def add(self, widget: QWidget) -> None:
+        """Add a widget under the earlier ones."""
+        self._layout.addWidget(widget)
+
+    def _on_toggled(self, shown: bool) -> None:
+        self._content.setVisible(shown)
+        self._button.setText(f"{'▾' if shown else '▸'} {self._title}")
