@@ -20,8 +20,8 @@ from lowdose.units import UNITS, canonical_unit, convert
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Labels given to axes of data that comes without any, last axes first.
-_DEFAULT_LABELS: Final = ("x", "y", "t", "z")
+#: Labels given to the axes before the image where data comes without any.
+_STACK_LABELS: Final = ("t", "z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +151,12 @@ class Calibration:
     @classmethod
     def unknown(cls, ndim: int) -> Calibration:
         """Return a calibration of `ndim` axes about which nothing is known."""
-        labels = [*_DEFAULT_LABELS, *(f"axis{n}" for n in range(4, ndim))]
-        return cls(axes=tuple(Axis(label=labels[n]) for n in reversed(range(ndim))))
+        lead = max(0, ndim - 2)
+        further = [f"axis{n}" for n in range(lead - len(_STACK_LABELS))]
+        labels = [*further, *_STACK_LABELS[:lead], "y", "x"]
+        return cls(
+            axes=tuple(Axis(label=label) for label in labels[len(labels) - ndim :])
+        )
 
     @classmethod
     def from_spacing(

@@ -1,0 +1,305 @@
+"""Files that are written frame by frame, in any order, and appear only when complete.
+
+A sink never writes through a memory map: the pages of a map count as memory of the
+program until the system has written them, so that a long stack would fill it. The raw
+formats (TIFF, MRC, NPY) are laid out first, header and all, and each frame is then
+written at its place through an ordinary file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from lowdose.errors import InvalidImageError, OutputError, ParameterError
+from lowdose.io import paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from lowdose.micrograph import Calibration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What is going to be written.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the whole, ``([T,] [Z,] H, W)``.
+    dtype : dtype
+        Type of the samples, in native byte order.
+    calibration : Calibration
+        One axis per axis of the shape.
+    name : str
+        Title of the image, for formats that keep one.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    calibration: Calibration
+    name: str
+
+    @property
+    def frames(self) -> int:
+        """Number of images."""
+        return int(np.prod(self.shape[:-2], dtype=np.int64))
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """Height and width of one image [px]."""
+        return self.shape[-2], self.shape[-1]
+
+    @property
+    def frame_bytes(self) -> int:
+        """Size of one image [B]."""
+        return self.shape[-2] * self.shape[-1] * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all images [B]."""
+        return self.frames * self.frame_bytes
+
+
+class Backend(Protocol):
+    """What a format does for a :class:`Sink`: it writes into a temporary file."""
+
+    def put(self, number: int, frame: NDArray[Any]) -> None:
+        """Write one frame of the right shape and type at its place."""
+
+    def finish(self) -> None:
+        """Write what can only be known at the end, and close the file."""
+
+    def close(self) -> None:
+        """Close the file, finished or not. May be called twice."""
+
+
+class RawFrames:
+    """Frames one after the other in a file that has its header already.
+
+    Parameters
+    ----------
+    part : Path
+        The file.
+    offset : int
+        Where the first frame begins [B].
+    layout : Layout
+        Its `dtype` has the byte order of the file.
+    """
+
+    def __init__(self, part: Path, offset: int, layout: Layout) -> None:
+        self._offset = offset
+        self._layout = layout
+        self.file = part.open("r+b")
+
+    def put(self, number: int, frame: NDArray[Any]) -> None:
+        """Write one frame at its place."""
+        # The types of the files are little-endian, whatever this machine is.
+        data = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
+        self.file.seek(self._offset + number * self._layout.frame_bytes)
+        self.file.write(data.view(np.uint8).data)
+
+    def finish(self) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+class Sink:
+    """A file being written, frame by frame in any order; see :func:`lowdose.io.create`.
+
+    As a context manager it commits at the end of the block and, after an exception,
+    aborts. Whatever happens, the final name shows either nothing (or the file that was
+    there before) or the complete new file.
+
+    Parameters
+    ----------
+    path : Path
+        Final name.
+    part : Path
+        Temporary name beside it.
+    backend : Backend
+        Writes into the temporary file.
+    layout : Layout
+        What is written.
+    overwrite : bool
+        Whether a file of the final name is replaced.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        part: Path,
+        backend: Backend,
+        layout: Layout,
+        *,
+        overwrite: bool,
+    ) -> None:
+        self._path = path
+        self._part = part
+        self._backend = backend
+        self._layout = layout
+        self._overwrite = overwrite
+        self._written = np.zeros(layout.frames, bool)
+        self._state = "open"
+
+    @property
+    def path(self) -> Path:
+        """Final name of the file."""
+        return self._path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole."""
+        return self._layout.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the samples in the file."""
+        return self._layout.dtype
+
+    def write_frame(self, number: int, frame: ArrayLike) -> None:
+        """Write one frame. A frame may be written again; the last one counts.
+
+        Parameters
+        ----------
+        number : int
+            Frame number, counted through all leading axes, the last fastest.
+        frame : array_like, shape (H, W)
+            Detector counts. Converted to the type of the file where that keeps the
+            values (floating point may lose digits, but not overflow).
+
+        Raises
+        ------
+        ParameterError
+            If there is no frame of that number.
+        InvalidImageError
+            If the frame has another shape, or values that the type cannot hold.
+        OutputError
+            If the disk refuses, or the sink is closed.
+        """
+        self._check_open()
+        frames = self._layout.frames
+        if not 0 <= number < frames:
+            msg = f"There is no frame {number}: frames go from 0 to {frames - 1}."
+            raise ParameterError(msg)
+        array = np.asarray(frame)
+        if array.shape != self._layout.frame_shape:
+            msg = (
+                f"Frame {number} has shape {array.shape}, but {self._path.name} has "
+                f"frames of {self._layout.frame_shape}."
+            )
+            raise InvalidImageError(msg)
+        try:
+            self._backend.put(number, _convert(array, self.dtype, number))
+        except OSError as error:
+            raise paths.output_error(error, self._path) from error
+        self._written[number] = True
+
+    def commit(self) -> Path:
+        """Complete the file and give it its final name.
+
+        Returns
+        -------
+        Path
+            The final name.
+
+        Raises
+        ------
+        OutputError
+            If a frame was never written, the disk refuses, or the sink is closed.
+            Nothing is left behind then.
+        """
+        self._check_open()
+        try:
+            missing = np.flatnonzero(~self._written)
+            if missing.size:
+                msg = (
+                    f"{self._path} was not written: {missing.size} of "
+                    f"{self._layout.frames} frames were never given, the first of "
+                    f"them frame {missing[0]}."
+                )
+                raise OutputError(msg)
+            self._backend.finish()
+            paths.publish(self._part, self._path, overwrite=self._overwrite)
+        except OSError as error:
+            raise paths.output_error(error, self._path) from error
+        else:
+            self._state = "committed"
+        finally:
+            if self._state != "committed":
+                self.abort()
+        return self._path
+
+    def abort(self) -> None:
+        """Remove the unfinished file. Does nothing once committed or aborted."""
+        if self._state != "open":
+            return
+        self._state = "aborted"
+        # What cannot be written out any more is not wanted any more.
+        with contextlib.suppress(OSError):
+            self._backend.close()
+        paths.remove(self._part)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.abort()
+        elif self._state == "open":
+            self.commit()
+
+    def __del__(self) -> None:
+        # A sink that was forgotten leaves no temporary file behind either.
+        if getattr(self, "_state", "") == "open":
+            self.abort()
+
+    def __repr__(self) -> str:
+        done = int(self._written.sum())
+        return f"<Sink {self._path.name}: {done} of {self._layout.frames} frames>"
+
+    def _check_open(self) -> None:
+        if self._state != "open":
+            msg = f"{self._path} is {self._state} already; create a new sink."
+            raise OutputError(msg)
+
+
+def _convert(frame: NDArray[Any], dtype: np.dtype[Any], number: int) -> NDArray[Any]:
+    """Return the frame in another type, or raise where its values would change."""
+    if frame.dtype == dtype:
+        return frame
+    if frame.dtype.kind not in "buif":
+        msg = f"Frame {number} has the type {frame.dtype}, which is not a real number."
+        raise InvalidImageError(msg)
+    if np.can_cast(frame.dtype, dtype, "safe"):
+        return frame.astype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = frame.astype(dtype)
+        if dtype.kind == "f":
+            kept = bool(np.all(np.isfinite(converted) == np.isfinite(frame)))
+        else:
+            kept = bool(np.array_equal(converted.astype(frame.dtype), frame))
+    if not kept:
+        msg = (
+            f"Frame {number} has values ({frame.dtype}, {frame.min()} to "
+            f"{frame.max()}) that {dtype} cannot hold. Create the file with "
+            "dtype=float32."
+        )
+        raise InvalidImageError(msg)
+    return converted
