@@ -60,6 +60,10 @@ class OutOfMemoryError(LowDoseError, MemoryError):
     """The work does not fit the memory of the device, even in the smallest pieces."""
 
 
+class TrainingError(LowDoseError):
+    """A training diverged, or its checkpoint does not fit."""
+
+
 class Cancelled(LowDoseError):  # noqa: N818  (a decision of the user, not a fault)
     """The work was stopped because the caller asked for it."""
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lowdose import networks
-from lowdose.errors import Cancelled, LowDoseError, OutputError, ParameterError
+from lowdose.errors import Cancelled, OutputError, ParameterError, TrainingError
 from lowdose.networks.normalising import column, measure
 from lowdose.noise import NoiseModel
 from lowdose.progress import Clock, Progress, ShouldStop, never
@@ -34,10 +34,6 @@ _log = logging.getLogger(__name__)
 
 #: Mean doses of the validation [e-/px].
 VALIDATION_DOSES = (0.5, 5.0, 50.0, 500.0)
-
-
-class TrainingError(LowDoseError):
-    """The training diverged or its checkpoint does not fit the recipe."""
 
 
 def iter_train(
@@ -233,7 +229,9 @@ class _State:
         """Go on from a checkpoint of the same recipe."""
         try:
             saved: dict[str, Any] = torch.load(path, weights_only=True)
-            same = saved["recipe"] == dataclasses.asdict(self.recipe)
+            same = _what_matters(saved["recipe"]) == _what_matters(
+                dataclasses.asdict(self.recipe)
+            )
         except Exception as error:
             msg = f"{path} is no checkpoint of this version: {error}. Start afresh."
             raise TrainingError(msg) from error
@@ -276,6 +274,12 @@ def learning_rate(step: int, plan: ScheduleConfig) -> float:
     share = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
     low = 0.01 * plan.learning_rate
     return low + (plan.learning_rate - low) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+def _what_matters(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return what determines the weights; texts may be mended under way."""
+    keys = ("seed", "data", "noise", "network", "training")
+    return {key: recipe[key] for key in keys}
 
 
 def _tensor(images: np.ndarray) -> Tensor:

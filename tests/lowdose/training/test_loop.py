@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from lowdose import zoo
-from lowdose.errors import Cancelled, OutputError
+from lowdose.errors import Cancelled, OutputError, TrainingError
 from lowdose.training import loop
 from lowdose.training.config import recipe_from_dict
 
@@ -92,14 +92,22 @@ def test_a_folder_with_a_training_is_not_overwritten(recipe, tmp_path):
 def test_a_checkpoint_of_another_recipe_is_refused(recipe, tmp_path):
     run(recipe, tmp_path)
     other = dataclasses.replace(recipe, seed=2)
-    with pytest.raises(loop.TrainingError, match="written by another recipe"):
+    with pytest.raises(TrainingError, match="written by another recipe"):
         run(other, tmp_path, resume=True)
+
+
+def test_the_texts_of_a_recipe_may_change_under_way(recipe, tmp_path):
+    run(recipe, tmp_path)
+    mended = dataclasses.replace(recipe, title="Better", card={"limits": ["none"]})
+    card = zoo.read_card(run(mended, tmp_path, resume=True))
+    assert card.title == "Better"
+    assert card.details["limits"] == ["none"]
 
 
 def test_a_damaged_checkpoint_is_refused(recipe, tmp_path):
     run(recipe, tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(loop.TrainingError, match="is no checkpoint"):
+    with pytest.raises(TrainingError, match="is no checkpoint"):
         run(recipe, tmp_path, resume=True)
 
 
@@ -111,7 +119,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(
     monkeypatch.setattr(
         loop._State, "learn", lambda *args: (learn(*args), next(losses))[1]
     )
-    with pytest.raises(loop.TrainingError, match=r"loss of step 3 is nan.*checkpoint"):
+    with pytest.raises(TrainingError, match=r"loss of step 3 is nan.*checkpoint"):
         run(recipe, tmp_path)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 2
