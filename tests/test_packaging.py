@@ -92,7 +92,7 @@ def test_every_data_file_in_the_source_is_declared_as_package_data():
             for path in folder.rglob("*")
             if path.is_file()
             and path.suffix not in {".py", ".pyc"}
-            and not path.name.startswith(".")
+            and not any(p.startswith(".") for p in path.relative_to(folder).parts)
         }
         covered = {path for pattern in patterns for path in folder.glob(pattern)}
         assert found <= covered, sorted(map(str, found - covered))

@@ -68,7 +68,7 @@ def test_wheel_holds_every_file_of_the_source(names):
         for path in (ROOT / "src" / package).rglob("*")
         if path.is_file()
         and "__pycache__" not in path.parts
-        and not path.name.startswith(".")
+        and not any(p.startswith(".") for p in path.relative_to(ROOT).parts)
     }
     assert source <= names, sorted(source - names)
 

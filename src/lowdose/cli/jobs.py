@@ -136,8 +136,8 @@ def _check_format(target: Path) -> None:
     known = writable_suffixes()
     if target.suffix.lower() not in known:
         msg = (
-            f"{target.name} is of no format that can be written. Use one of "
-            f"{', '.join(known)}."
+            f"{target.suffix!r} is not the suffix of a format that can be written. "
+            f"Use one of {', '.join(known)}."
         )
         raise ParameterError(msg)
 
