@@ -6,12 +6,18 @@ name is that of a network.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lowdose import filters, zoo
-from lowdose.errors import ParameterError, UnknownDenoiserError, did_you_mean
+from lowdose.errors import (
+    LowDoseWarning,
+    ParameterError,
+    UnknownDenoiserError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,12 +82,23 @@ def list_denoisers() -> list[DenoiserInfo]:
     Returns
     -------
     list of DenoiserInfo
-        Each name once. A model of the user's with the name of a filter is left out,
-        because the filter would always be loaded in its place.
+        Each name once.
+
+    Warns
+    -----
+    LowDoseWarning
+        If a model of the user's has the name of a filter. It is left out.
     """
     models = [_of_card(card) for card in zoo.list_models()]
     classical = [_of_filter(name) for name in filters.FILTERS]
     taken = {info.name for info in classical}
+    for info in models:
+        if info.name in taken:
+            msg = (
+                f"Your model {info.name!r} is left out: it has the name of a filter. "
+                "Change the name on its card."
+            )
+            warnings.warn(msg, LowDoseWarning, stacklevel=2)
     return [
         *(info for info in models if info.group == "pretrained"),
         *classical,

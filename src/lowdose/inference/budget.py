@@ -20,7 +20,7 @@ MEMORY_SHARE: Final = {"cpu": 0.4, "cuda": 0.7, "mps": 0.5}
 
 #: Largest patch chosen unasked [px along a side]. A larger one would compute no
 #: faster, and progress and cancelling wait for one patch.
-LARGEST_TILE: Final = {"cpu": 2304, "cuda": 4096, "mps": 2304}
+LARGEST_TILE: Final = {"cpu": 2560, "cuda": 4096, "mps": 2560}
 
 #: Pixels of a batch chosen unasked: enough to fill the device.
 BATCH_PIXELS: Final = {"cpu": 2**20, "cuda": 2**23, "mps": 2**22}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lowdose import io
 from lowdose.errors import (
     Cancelled,
     InvalidImageError,
@@ -13,8 +14,15 @@ from lowdose.errors import (
     ParameterError,
     UnknownDenoiserError,
 )
-from lowdose.inference import denoise, iter_denoise, streaming
+from lowdose.inference import (
+    DenoiseOptions,
+    denoise,
+    iter_denoise,
+    plan_step,
+    streaming,
+)
 from lowdose.inference.streaming import FrameSink
+from lowdose.micrograph import Axis, Calibration, Micrograph
 
 
 class NoteSink:
@@ -171,3 +179,37 @@ def test_a_sink_is_aborted_when_the_name_is_not_known(counts):
         for _ in iter_denoise(counts(20, 20), "no such denoiser", out=sink):
             pass
     assert sink.ends == ["abort"]
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif", ".zarr", ".mrc"])
+def test_a_stack_goes_through_files_frame_by_frame(fake, counts, tmp_path, suffix):
+    axes = (
+        Axis(label="z", spacing=50, unit="nm"),
+        Axis(label="y", spacing=4, unit="nm"),
+        Axis(label="x", spacing=4, unit="nm"),
+    )
+    stack = counts(4, 60, 70)
+    io.write(tmp_path / "noisy.tif", Micrograph(stack, Calibration(axes=axes)))
+    image = io.read(tmp_path / "noisy.tif")
+    denoiser = fake(lambda s: s[0] / 2)
+    step = plan_step(image, denoiser)
+    path = tmp_path / f"clean{suffix}"
+    with io.create(path, image.shape, image.calibration.with_step(step)) as sink:
+        result = denoise(image, denoiser, out=sink)
+    assert result.shape == stack.shape
+    assert result.calibration.axes == image.calibration.axes
+    assert len(result.calibration.provenance) == 1
+    wanted = denoise(stack, fake(lambda s: s[0] / 2)).data
+    np.testing.assert_array_equal(np.asarray(result), wanted)
+    again = io.read(path)
+    np.testing.assert_array_equal(np.asarray(again), wanted)
+
+
+def test_a_cancelled_run_leaves_no_file(fake, counts, tmp_path):
+    stack = counts(4, 60, 70)
+    path = tmp_path / "clean.tif"
+    sink = io.create(path, stack.shape, Calibration.unknown(3))
+    steps = iter_denoise(stack, fake(), options=DenoiseOptions(batch=1), out=sink)
+    assert next(step for step in steps if step.frame == 1)
+    steps.close()
+    assert list(tmp_path.iterdir()) == []
