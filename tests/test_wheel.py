@@ -135,12 +135,12 @@ def test_fresh_installation_lists_the_denoisers_without_loading_torch(installed)
 @pytest.mark.timeout(1800)
 def test_fresh_installation_denoises_the_bundled_movie(installed, tmp_path):
     out = run(installed / "lowdose", "demo", "-o", "out", "--quiet", cwd=tmp_path)
-    for name in ("movie.tif", "movie-denoised.tif", "before-after.png"):
+    for name in ("demo-noisy.tif", "demo-denoised.tif", "demo-before-after.png"):
         assert str(tmp_path / "out" / name) in out
         assert (tmp_path / "out" / name).stat().st_size > 0
     code = (
-        "import lowdose; a, b = (lowdose.read(f'out/{n}.tif') for n in "
-        "('movie', 'movie-denoised')); assert a.shape == b.shape; "
+        "import lowdose; a, b = (lowdose.read(f'out/demo-{n}.tif') for n in "
+        "('noisy', 'denoised')); assert a.shape == b.shape; "
         "assert a.calibration.axes == b.calibration.axes; "
         "assert b.frame(0).std() < a.frame(0).std()"
     )

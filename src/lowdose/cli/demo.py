@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,10 +13,10 @@ from lowdose.cli.denoise import (
     add_device_argument,
     load_denoiser,
 )
-from lowdose.cli.reporting import reporting
+from lowdose.cli.reporting import reporting, took
 from lowdose.cli.stopping import stop_on_signals
 from lowdose.cli.terminal import DONE, write
-from lowdose.progress import Clock, format_seconds
+from lowdose.progress import Clock
 
 if TYPE_CHECKING:
     import argparse
@@ -33,12 +35,14 @@ examples:
   lowdose demo -o here --denoiser wiener
 """
 
+_INSTALL: Final = """\
+  {python} -m pip install -c constraints.txt ".[all]"   (in the clone)
+"""
 _PLUGIN: Final = """\
 
 To do the same in napari:
-  pip install -c constraints.txt ".[all]"
-  napari {noisy}
-  then Plugins > Denoise (Low Dose), choose a denoiser, Run
+{install}  napari {noisy}
+  then Plugins > Low-dose denoising > Denoise, choose a denoiser, and Run
 """
 
 
@@ -81,9 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
             on_progress=report,
         )
     seconds = clock.seconds
-    before = io.write(folder / "movie.tif", noisy, overwrite=True)
-    after = io.write(folder / f"movie{jobs.MARK}.tif", clean, overwrite=True)
-    picture = folder / "before-after.png"
+    before = io.write(folder / "demo-noisy.tif", noisy, overwrite=True)
+    after = io.write(folder / "demo-denoised.tif", clean, overwrite=True)
+    picture = folder / "demo-before-after.png"
     middle = noisy.n_frames // 2
     write_before_after(
         picture,
@@ -95,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     frames, (height, width) = noisy.n_frames, noisy.frame_shape
     write(
         f"Denoised {frames} frames of {height} x {width} px with {denoiser.name!r} "
-        f"in {format_seconds(seconds)}.\n"
+        f"in {took(seconds)}.\n"
     )
     for label, path in (
         ("noisy movie", before),
@@ -103,5 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         ("before and after", picture),
     ):
         write(f"  {label:<17} {path.resolve()}")
-    write(_PLUGIN.format(noisy=before))
+    has_napari = importlib.util.find_spec("napari") is not None
+    install = "" if has_napari else _INSTALL.format(python=sys.executable)
+    write(_PLUGIN.format(install=install, noisy=before))
     return DONE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.cli import jobs
-from lowdose.cli.reporting import reporting
+from lowdose.cli.reporting import reporting, took
 from lowdose.cli.stopping import stop_on_signals
 from lowdose.cli.terminal import (
     DONE,
@@ -20,7 +20,7 @@ from lowdose.cli.terminal import (
     write,
 )
 from lowdose.errors import Cancelled, LowDoseError
-from lowdose.progress import Clock, format_seconds
+from lowdose.progress import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -322,8 +322,8 @@ def denoise_file(
 def _line(outcome: Outcome) -> str:
     """Return the line that says what was made."""
     size = " x ".join(map(str, outcome.shape))
-    took = format_seconds(outcome.seconds)
-    return f"{outcome.job.target}  ({size} px in {took}, from {outcome.job.source})"
+    seconds = took(outcome.seconds)
+    return f"{outcome.job.target}  ({size} px in {seconds}, from {outcome.job.source})"
 
 
 def _conclude(

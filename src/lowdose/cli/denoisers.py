@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lowdose.catalogue import DenoiserInfo
-    from lowdose.parameters import Parameter
+    from lowdose.parameters import Parameter, Value
 
 NAME: Final = "denoisers"
 SUMMARY: Final = "list the denoisers, or describe one"
@@ -81,7 +81,7 @@ def _describe(info: DenoiserInfo) -> None:
         write(f"\nParameters (--set NAME=VALUE)\n{columns(rows)}")
     if info.presets:
         presets = [
-            (name, " ".join(f"{key}={value}" for key, value in values.items()))
+            (name, " ".join(f"{key}={_text(value)}" for key, value in values.items()))
             for name, values in info.presets.items()
         ]
         write(f"\nPresets (--preset NAME)\n{columns(presets)}")
@@ -92,11 +92,16 @@ def _describe(info: DenoiserInfo) -> None:
 
 
 def _row(parameter: Parameter) -> tuple[str, str, str]:
-    default = parameter.default
-    text = str(default).lower() if isinstance(default, bool) else str(default)
     unit = f" {parameter.unit}" if parameter.unit else ""
-    allowed = f"{text}{unit} ({parameter.describe_range()})"
+    allowed = f"{_text(parameter.default)}{unit} ({parameter.describe_range()})"
     return parameter.name, allowed, parameter.help
+
+
+def _text(value: Value) -> str:
+    """Return a value as it would be typed after ``--set``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _entries(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

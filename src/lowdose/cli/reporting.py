@@ -70,6 +70,11 @@ def describe_progress(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+def took(seconds: float) -> str:
+    """Return how long a job took in words; short ones to a tenth of a second."""
+    return f"{seconds:.1f} s" if seconds < 10 else format_seconds(seconds)
+
+
 @contextmanager
 def _bar(title: str) -> Iterator[Report]:
     from rich import progress as rich_progress

@@ -6,7 +6,7 @@ from PIL import Image
 import lowdose
 
 FAST = ("--denoiser", "gaussian")
-NAMES = ("before-after.png", "movie-denoised.tif", "movie.tif")
+NAMES = ("demo-before-after.png", "demo-denoised.tif", "demo-noisy.tif")
 
 
 def test_the_demo_writes_both_movies_and_a_picture_and_says_where(cli):
@@ -20,7 +20,7 @@ def test_the_demo_writes_both_movies_and_a_picture_and_says_where(cli):
 
 def test_the_denoised_movie_matches_the_noisy_one_but_for_the_noise(cli):
     cli("demo", "-o", "shown", *FAST)
-    noisy, clean = (lowdose.read(f"shown/{n}.tif") for n in ("movie", "movie-denoised"))
+    noisy, clean = (lowdose.read(f"shown/demo-{n}.tif") for n in ("noisy", "denoised"))
     assert clean.shape == noisy.shape
     assert clean.calibration.axes == noisy.calibration.axes
     assert clean.calibration.pixel_size() is not None
@@ -32,7 +32,7 @@ def test_the_denoised_movie_matches_the_noisy_one_but_for_the_noise(cli):
 
 def test_the_picture_shows_the_two_frames_side_by_side(cli):
     cli("demo", "-o", "shown", *FAST)
-    with Image.open("shown/before-after.png") as picture:
+    with Image.open("shown/demo-before-after.png") as picture:
         pixels = np.asarray(picture, np.float64)
     assert pixels.shape[1] > 2 * 512
     middle = pixels[100:500]
@@ -45,7 +45,7 @@ def test_the_picture_shows_the_two_frames_side_by_side(cli):
 def test_a_second_demo_replaces_the_first(cli):
     assert cli("demo", *FAST)[0] == 0
     assert cli("demo", *FAST, "--quiet")[0] == 0
-    assert Path("lowdose-demo/before-after.png").is_file()
+    assert Path("lowdose-demo/demo-before-after.png").is_file()
 
 
 def test_a_demo_that_cannot_be_written_says_so(cli):

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from lowdose.cli import reporting as module
-from lowdose.cli.reporting import describe_progress, reporting
+from lowdose.cli.reporting import describe_progress, reporting, took
 from lowdose.progress import Progress
 
 
@@ -72,3 +72,10 @@ def test_quiet_shows_nothing(monkeypatch, stream):
     with reporting("a.tif", quiet=True) as report:
         report(at(4))
     assert stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (3.21, "3.2 s"), (75, "1 min 15 s")]
+)
+def test_short_jobs_are_told_to_a_tenth_of_a_second(seconds, text):
+    assert took(seconds) == text
