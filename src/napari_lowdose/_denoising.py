@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from lowdose.micrograph import Micrograph
     from lowdose.parameters import Value
     from napari_lowdose._storage import FrameStore
-
-#: Least time between two reports [s]: the window redraws no faster, and every report
-#: is an event that the main thread has to handle.
-REPORT_EVERY: Final = 0.05
 
 
 class Loader:
@@ -81,20 +77,18 @@ class DenoiseRequest:
     loader: Loader
 
     def run(self, should_stop: ShouldStop) -> Generator[Progress, None, Micrograph]:
-        """Denoise, yielding progress now and then; the result is in ``out``."""
+        """Denoise, yielding progress; the result is in ``out``."""
         from lowdose.inference.engine import iter_denoise
 
         yield Progress(stage="load", done=0, total=0, frames=self.image.n_frames)
         denoiser = self.loader.load(self.denoiser, self.values)
         _mark_unfinished(self.out.array, should_stop)
-        result: Micrograph = yield from thinned(
-            iter_denoise(
-                self.image,
-                denoiser,
-                options=self.options,
-                out=self.out,
-                should_stop=should_stop,
-            )
+        result: Micrograph = yield from iter_denoise(
+            self.image,
+            denoiser,
+            options=self.options,
+            out=self.out,
+            should_stop=should_stop,
         )
         return result
 
@@ -161,29 +155,6 @@ class Preview:
     pixels: NDArray[np.float32]
     request: PreviewRequest
     seconds: float
-
-
-def thinned(
-    steps: Generator[Progress, None, Any], *, every: float = REPORT_EVERY
-) -> Generator[Progress, None, Any]:
-    """Hand on the reports of a job, but no more than one in `every` seconds.
-
-    The first, the last and those with a message are always handed on.
-    """
-    last = -float("inf")
-    try:
-        while True:
-            try:
-                progress = next(steps)
-            except StopIteration as end:
-                return end.value
-            now = time.perf_counter()
-            finished = progress.done >= progress.total
-            if now - last >= every or finished or progress.message:
-                last = now
-                yield progress
-    finally:
-        steps.close()  # at once and in this thread, whoever closes us
 
 
 def _mark_unfinished(out: NDArray[np.float32], should_stop: ShouldStop) -> None:

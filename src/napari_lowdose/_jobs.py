@@ -9,11 +9,13 @@ between two tiles.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Generator
 from enum import Enum
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from weakref import finalize
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from qtpy.QtCore import QObject, Signal
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 #: What a controller runs: a generator function that is given the question "stop?".
 Job = Callable[[ShouldStop], Generator[Any, None, Any]]
+
+#: Least time between two movements of napari's activity bar [s].
+BAR_EVERY: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -171,10 +176,13 @@ class JobController(QObject):
         self._state = JobState.IDLE
         self._run: _Run | None = None
         self._bar: progress | None = None
+        self._bar_moved = -math.inf
         self._switch = _Switch()
-        # Neither the bound method of a QObject, which is disconnected before it is
-        # called, nor anything that keeps this object alive.
-        self.destroyed.connect(partial(_Switch.off, self._switch))
+        # Our own `destroyed` would be too late for a bound method of ours, and PyQt
+        # crashes on a partial there once it was part of a garbage cycle.
+        finalize(self, _Switch.off, self._switch)
+        if parent is not None:
+            parent.destroyed.connect(self._on_parent_destroyed)
 
     @property
     def state(self) -> JobState:
@@ -227,6 +235,9 @@ class JobController(QObject):
             self._forget_run()
             self._set_state(JobState.IDLE)
 
+    def _on_parent_destroyed(self) -> None:
+        self._switch.off()
+
     def _make_worker(self, job: Job, token: CancelToken) -> StrictGeneratorWorker:
         if not self._description:
             return StrictGeneratorWorker(run_job, job, token)
@@ -244,10 +255,18 @@ class JobController(QObject):
 
     def _on_progressed(self, value: object) -> None:
         if self._bar is not None and isinstance(value, Progress):
-            if value.total != self._bar.total:
-                self._bar.total = value.total
-            self._bar.update(value.done - self._bar.n)
+            self._move_bar(self._bar, value)
         self.progressed.emit(value)
+
+    def _move_bar(self, bar: progress, value: Progress) -> None:
+        # Thousands of tiles a second would keep the window busy with drawing.
+        now = time.perf_counter()
+        if now - self._bar_moved < BAR_EVERY and value.done < value.total:
+            return
+        self._bar_moved = now
+        if value.total != bar.total:
+            bar.total = value.total
+        bar.update(value.done - bar.n)
 
     def _on_warned(self, warning: Warning) -> None:
         # Those of other packages (torch is talkative) are for developers.

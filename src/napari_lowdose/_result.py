@@ -146,6 +146,8 @@ class ResultLayer:
                 **self._place,
             }
             self._before = {key: getattr(layer, key) for key in new}
+            # napari fills its own dictionary anew: what it hands out is no copy.
+            self._before["metadata"] = dict(layer.metadata)
             for key, value in new.items():
                 setattr(layer, key, value)
 

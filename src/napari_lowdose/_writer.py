@@ -1,13 +1,15 @@
-"""Writer of a layer as TIFF, with its calibration and everything that was done to it."""
+"""Writes a layer as TIFF, with its calibration and all that was done to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lowdose.errors import InvalidImageError
 from lowdose.micrograph import Micrograph
 from napari_lowdose._layers import calibration_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def write_tiff(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:

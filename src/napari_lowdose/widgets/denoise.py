@@ -7,11 +7,11 @@ widget opens; denoisers, and torch, are loaded in the worker of the first run.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from napari.layers import Image
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -55,6 +55,11 @@ if TYPE_CHECKING:
     from lowdose.micrograph import Micrograph
     from lowdose.parameters import Value
     from lowdose.progress import Progress
+
+
+#: Least time between two drawings of progress and result [ms]; tiles may come by the
+#: thousand in a second.
+REDRAW_EVERY: Final = 50
 
 
 class DenoiseWidget(TeardownOnClose):
@@ -113,6 +118,9 @@ class DenoiseWidget(TeardownOnClose):
         )
         self.compare = CompareRow(viewer, self.pair)
         self.jobs = JobController(self, description="Denoising")
+        self._redraw = QTimer(self)
+        self._redraw.setSingleShot(True)
+        self._redraw.setInterval(REDRAW_EVERY)
         self.preview = LivePreview(
             viewer,
             make_request=self._make_preview_request,
@@ -176,6 +184,7 @@ class DenoiseWidget(TeardownOnClose):
         self.progress.cancel_clicked.connect(self.cancel)
         self.jobs.state_changed.connect(self._render)
         self.jobs.progressed.connect(self._on_progressed)
+        self._redraw.timeout.connect(self._show_progress)
         self.jobs.warned.connect(self._note)
         self.jobs.succeeded.connect(self._on_succeeded)
         self.jobs.failed.connect(self._on_failed)
@@ -254,6 +263,7 @@ class DenoiseWidget(TeardownOnClose):
 
     def teardown(self) -> None:
         """Stop the work and take back what is unfinished; the dock was closed."""
+        self._redraw.stop()
         self.jobs.abandon()
         self.preview.close()
         if self._result is not None:
@@ -317,9 +327,15 @@ class DenoiseWidget(TeardownOnClose):
 
     def _on_progressed(self, progress: Progress) -> None:
         self._progress = progress
-        self.progress.show_progress(progress)
         if progress.message:
             self._note(progress.message)
+        if not self._redraw.isActive():
+            self._redraw.start()
+
+    def _show_progress(self) -> None:
+        """Show the latest of the reports that came since the last time."""
+        if self._progress is not None and self.jobs.busy:
+            self.progress.show_progress(self._progress)
         if self._result is not None:
             self._result.update()
 

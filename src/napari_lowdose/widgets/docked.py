@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from qtpy.QtWidgets import QWidget
 
 if TYPE_CHECKING:
-    from qtpy.QtCore import QEvent, QObject
+    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QShowEvent
 
 
@@ -51,17 +49,11 @@ class TeardownOnClose(QWidget):
         dock = self.parent()
         if not self._watched and dock is not None:
             self._watched = True
-            # Qt disconnects a bound method of an object that it is destroying, and
-            # the dock goes down together with its content when the window closes.
-            dock.destroyed.connect(partial(_close, ref(self)))
+            # A bound method, which Qt disconnects if this widget goes first. (PyQt
+            # crashes on a partial there once the dock was part of a garbage cycle.)
+            dock.destroyed.connect(self.close_for_good)
 
     def closeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt)
         """Tear down a widget that is a window of its own."""
         self.close_for_good()
         super().closeEvent(event)
-
-
-def _close(widget: ref[TeardownOnClose], _dock: QObject | None = None) -> None:
-    alive = widget()
-    if alive is not None:
-        alive.close_for_good()
