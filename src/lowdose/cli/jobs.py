@@ -49,15 +49,15 @@ def expand(patterns: Iterable[str]) -> list[Path]:
         order in which people count: frame2 before frame10. A name or pattern that
         matches nothing stays as it is; reading it says so.
     """
-    found: dict[Path, None] = {}
+    found: dict[object, Path] = {}
     for pattern in patterns:
+        matches = [pattern]
         # A name is taken as it is first: "image[1].tif" is a file, too.
-        if Path(pattern).exists() or not glob.has_magic(pattern):
-            found[Path(pattern)] = None
-            continue
-        matches = sorted(glob.glob(pattern, recursive=True), key=_counting_order)
-        found.update(dict.fromkeys(map(Path, matches or [pattern])))
-    return list(found)
+        if glob.has_magic(pattern) and not Path(pattern).exists():
+            matches = sorted(glob.glob(pattern, recursive=True), key=_counting_order)
+        for path in map(Path, matches or [pattern]):
+            found.setdefault(_identity(path), path)
+    return list(found.values())
 
 
 def plan_jobs(sources: Sequence[Path], output: str, suffix: str) -> list[Job]:

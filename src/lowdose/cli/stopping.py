@@ -45,7 +45,9 @@ def stop_on_signals() -> Iterator[ShouldStop]:
             signal.signal(number, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, stop)
+        # A shell starts a job in the background with Ctrl-C ignored: so it stays.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            previous[number] = signal.signal(number, stop)
     try:
         yield asked.is_set
     finally:

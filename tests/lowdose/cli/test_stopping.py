@@ -43,3 +43,14 @@ def test_another_thread_leaves_signals_alone():
     thread.join()
     assert answers == [False]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as should_stop:
+            signal.raise_signal(signal.SIGINT)
+            assert not should_stop()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
