@@ -27,6 +27,8 @@ if _MISSING:
 
 # Before napari is imported: neither read nor write the settings of whoever runs this.
 os.environ["NAPARI_CONFIG"] = ""
+# Leaked top-level widgets are failures.
+os.environ["NAPARI_STRICT_QT"] = "raise"
 if sys.platform == "linux" and not (
     os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
 ):

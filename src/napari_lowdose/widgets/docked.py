@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QWidget
-
-if TYPE_CHECKING:
-    from qtpy.QtCore import QEvent
-    from qtpy.QtGui import QShowEvent
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 
 class TeardownOnClose(QWidget):
@@ -16,7 +11,7 @@ class TeardownOnClose(QWidget):
 
     napari closes a dock by hiding and destroying it, and never sends the widget in it
     a close event; hiding alone means nothing, for the eye icon and another tab do it
-    too. The dock is known when the widget is first shown.
+    too.
 
     Parameters
     ----------
@@ -24,10 +19,9 @@ class TeardownOnClose(QWidget):
         The Qt parent.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._closed = False
-        self._watched = False
+    # Of the class, because Qt sends events while the widget is being made.
+    _closed = False
+    _watched = False
 
     @property
     def closed(self) -> bool:
@@ -43,11 +37,15 @@ class TeardownOnClose(QWidget):
     def teardown(self) -> None:
         """Stop what runs, and undo every connection outside of this widget."""
 
-    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802  (Qt)
-        """Find the dock, the first time."""
-        super().showEvent(event)
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802  (Qt)
+        """Watch the dock, once the widget is put into one."""
+        super().changeEvent(event)
         dock = self.parent()
-        if not self._watched and dock is not None:
+        if (
+            event.type() == QEvent.Type.ParentChange
+            and isinstance(dock, QDockWidget)
+            and not self._watched
+        ):
             self._watched = True
             # A bound method, which Qt disconnects if this widget goes first. (PyQt
             # crashes on a partial there once the dock was part of a garbage cycle.)
