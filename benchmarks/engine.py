@@ -20,12 +20,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,9 +192,7 @@ def peak_of_run(arguments: argparse.Namespace) -> float:
         image.shape,
         image.calibration.with_step(step),
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        denoise(image, denoiser, options=options, out=sink)
+    denoise(image, denoiser, options=options, out=sink)
     return peak_memory()
 
 
@@ -208,6 +204,8 @@ def peak_memory() -> float:
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
+    import resource  # not on Windows
+
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 

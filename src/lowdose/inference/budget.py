@@ -127,9 +127,9 @@ def smaller_work(
     if tile < side:
         text = f"{lack} with patches of {size}: continuing with at most {tile} px."
         return replace(work, tile=tile, batch=1), text
-    return (
-        None if work.place == CPU else work_on_cpu(work, plan, needs, options=options)
-    )
+    if work.place.device == CPU.device:
+        return None
+    return work_on_cpu(work, plan, needs, options=options)
 
 
 def work_on_cpu(

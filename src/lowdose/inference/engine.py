@@ -271,6 +271,7 @@ def _run(
             else:
                 _pass_through(frame, target, image)
                 written.append(frame.number)
+                yield progress()
         any_valid = any_valid or bool(subjects)
         for batch in runner.run(subjects):
             for subject, clean in batch.finished:

@@ -157,7 +157,7 @@ class PatchRunner:
             with self._translated_errors():
                 self.denoiser.place(place.device, place.precision)
         except OutOfMemoryError as error:
-            if place == CPU:
+            if place.device == CPU.device:
                 raise self._hopeless() from error
         else:
             return ""
@@ -278,8 +278,8 @@ class PatchRunner:
                     f"{self.denoiser.name!r} made pixels that are not finite out of "
                     f"frame {subject.frame.number}, whose values go from "
                     f"{subject.frame.data.min():.4g} to "
-                    f"{subject.frame.data.max():.4g}, on {self.work.place}. Try "
-                    "precision 'float32', or divide the image by a constant first."
+                    f"{subject.frame.data.max():.4g}, on {self.work.place}. Divide "
+                    "the image by a constant first, or try precision 'float32'."
                 )
                 raise DeviceError(msg)
 
@@ -331,8 +331,10 @@ class PatchRunner:
             if is_out_of_memory(error):
                 msg = f"Memory ran out on {place.device}: {error}"
                 raise OutOfMemoryError(msg) from error
-            msg = (
-                f"{self.denoiser.name!r} failed on {place}: {error}. Try device 'cpu', "
-                "or precision 'float32'."
+            advice = (
+                "Please report this with the image and the settings."
+                if place == CPU
+                else "Try device 'cpu', or precision 'float32'."
             )
+            msg = f"{self.denoiser.name!r} failed on {place}: {error}. {advice}"
             raise DeviceError(msg) from error

@@ -293,6 +293,20 @@ def test_a_frame_without_a_finite_pixel_passes_through_with_a_warning(fake, coun
 
 
 @pytest.mark.filterwarnings("ignore::lowdose.errors.LowDoseWarning")
+@pytest.mark.parametrize("batch", [1, 2, None])
+def test_progress_is_complete_where_the_last_frames_have_no_finite_pixel(
+    fake, counts, batch
+):
+    stack = counts(5, 20, 20)
+    stack[[1, 3, 4]] = np.nan
+    seen = []
+    options = DenoiseOptions(batch=batch)
+    denoise(stack, fake(), options=options, on_progress=seen.append)
+    assert seen[-1].done == seen[-1].total == 5
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+
+
+@pytest.mark.filterwarnings("ignore::lowdose.errors.LowDoseWarning")
 @pytest.mark.parametrize("shape", [(20, 20), (1, 20, 20), (3, 20, 20)])
 def test_an_image_without_a_finite_pixel_is_refused(fake, shape):
     image = np.full(shape, np.nan)

@@ -146,6 +146,16 @@ def test_weights_that_do_not_fit_the_gpu_go_to_the_cpu_at_once(fake, counts, on_
     assert len(denoiser.patch_shapes) == 1
 
 
+@pytest.mark.filterwarnings("ignore::lowdose.errors.MemoryWarning")
+def test_on_the_cpu_there_is_no_cpu_to_fall_back_to(fake, counts, monkeypatch):
+    place = Place(device="cpu", precision="bfloat16")
+    monkeypatch.setattr(patches, "resolve_place", lambda _options, _needs: place)
+    denoiser = fake(device=True, fails=pixels_over(0))
+    with pytest.raises(OutOfMemoryError):
+        denoise(counts(100, 100), denoiser)
+    assert denoiser.places == [("cpu", "bfloat16")]
+
+
 def test_a_device_that_fails_otherwise_is_not_taken_for_full(fake, counts, on_gpu):
     class Dead(fake):
         def place(self, device, precision):

@@ -205,6 +205,16 @@ def test_a_stack_goes_through_files_frame_by_frame(fake, counts, tmp_path, suffi
     np.testing.assert_array_equal(np.asarray(again), wanted)
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".zarr", ".mrc"])
+@pytest.mark.parametrize("shape", [(5, 6), (1, 5, 6), (1, 1), (2, 3, 4, 5)])
+def test_the_result_in_a_file_has_the_shape_of_the_input(fake, tmp_path, suffix, shape):
+    image = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    sink = io.create(tmp_path / f"o{suffix}", shape, Calibration.unknown(len(shape)))
+    result = denoise(image, fake(), out=sink)
+    assert result.shape == shape
+    np.testing.assert_array_equal(np.asarray(result), image)
+
+
 def test_a_cancelled_run_leaves_no_file(fake, counts, tmp_path):
     stack = counts(4, 60, 70)
     path = tmp_path / "clean.tif"
