@@ -1,0 +1,177 @@
+"""A filter as a denoiser: its scaling, variance stabilisation and binning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lowdose.denoiser import Measures, Needs
+from lowdose.filters.binning import bin_sum, interpolate
+from lowdose.noise import (
+    NoiseModel,
+    estimate_noise,
+    gat,
+    inverse_gat,
+    noise_sigma,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lowdose.filters.spec import FilterSpec, Frame, Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassicalDenoiser:
+    """A filter with its parameters, as :class:`~lowdose.denoiser.Denoiser`.
+
+    A patch is summed in blocks (`binning`), its noise made uniform (`vst`), its
+    amplitude divided by the noise or the range of the frame (`scale`), filtered, and
+    then all of it undone in reverse order. Everything that depends on the frame
+    as a whole is measured once, by :meth:`measure`.
+
+    Parameters
+    ----------
+    spec : FilterSpec
+        The filter.
+    values : mapping
+        A value for each of its parameters.
+    """
+
+    spec: FilterSpec
+    values: Values
+
+    @property
+    def name(self) -> str:
+        """Name in the catalogue."""
+        return self.spec.name
+
+    @property
+    def needs(self) -> Needs:
+        """What it asks of the engine, given its parameters."""
+        binning = self._binning
+        # Beside the filter, the patch and its stabilised form are held in float64.
+        memory = self.spec.bytes_per_pixel + 40.0
+        return Needs(
+            halo=self.spec.halo(self.values),
+            multiple=binning,
+            bytes_per_pixel=memory / binning**2 + (24.0 if binning > 1 else 0.0),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return name and parameters, for the provenance chain."""
+        return {"name": self.name, "parameters": dict(self.values)}
+
+    def place(self, device: str, precision: str) -> None:
+        """Do nothing: filters compute on the CPU."""
+
+    def measure(self, frame: NDArray[np.float32]) -> Measures:
+        """Measure noise, range and noise model of a frame.
+
+        Parameters
+        ----------
+        frame : ndarray, shape (H, W), float32
+            One frame, without NaN or Inf.
+
+        Returns
+        -------
+        mapping of str to float
+            ``gain``, ``offset`` and ``read_noise`` where `vst` is on; ``centre`` and
+            ``scale`` of filters with amplitudes; and what the filter itself asks for.
+        """
+        measures = _model_measures(frame, str(self.values["vst"]))
+        work = self._stabilised(np.asarray(frame, dtype=np.float64), measures)
+        if "scale" in self.values:
+            measures |= _scale_measures(work, str(self.values["scale"]))
+        return measures | self.spec.measure(work, self.values)
+
+    def denoise_patches(
+        self, patches: NDArray[np.float32], measures: Sequence[Measures]
+    ) -> NDArray[np.float32]:
+        """Denoise a batch of patches.
+
+        Parameters
+        ----------
+        patches : ndarray, shape (N, 1, H, W), float32
+            Counts.
+        measures : sequence of mapping, length N
+            For each patch what :meth:`measure` found on its frame.
+
+        Returns
+        -------
+        ndarray, shape (N, H, W), float32
+            Denoised counts.
+        """
+        number, _, height, width = patches.shape
+        result = np.empty((number, height, width), dtype=np.float32)
+        for index in range(number):
+            patch = np.asarray(patches[index, 0], dtype=np.float64)
+            result[index] = self._denoise(patch, measures[index])
+        return result
+
+    @property
+    def _binning(self) -> int:
+        return int(self.values["binning"])
+
+    def _denoise(self, patch: Frame, measures: Measures) -> Frame:
+        work = self._stabilised(patch, measures)
+        centre, scale = measures.get("centre", 0.0), measures.get("scale", 1.0)
+        if "scale" in measures:
+            work = (work - centre) / scale
+        work = self.spec.apply(work, self.values, measures)
+        if "scale" in measures:
+            work = work * scale + centre
+        binning = self._binning
+        model = _model(measures)
+        if model is not None:
+            work = inverse_gat(work, model.binned(binning))
+        shape = (patch.shape[0], patch.shape[1])
+        return interpolate(work / binning**2, binning, shape)
+
+    def _stabilised(self, frame: Frame, measures: Measures) -> Frame:
+        """Return the frame as the filter sees it, but for the amplitude."""
+        binned = bin_sum(frame, self._binning)
+        model = _model(measures)
+        return binned if model is None else gat(binned, model.binned(self._binning))
+
+
+def _model_measures(frame: NDArray[np.float32], vst: str) -> dict[str, float]:
+    """Return the noise model to stabilise with; nothing where there is no need."""
+    if vst == "none" or noise_sigma(frame) == 0:
+        return {}
+    model = NoiseModel() if vst == "counts" else estimate_noise(frame).model
+    if model.gain == 0:  # the noise is uniform as it is, or there is none
+        return {}
+    return {
+        "gain": model.gain,
+        "offset": model.offset,
+        "read_noise": model.read_noise,
+    }
+
+
+def _model(measures: Measures) -> NoiseModel | None:
+    if "gain" not in measures:
+        return None
+    return NoiseModel(
+        gain=measures["gain"],
+        offset=measures["offset"],
+        read_noise=measures["read_noise"],
+    )
+
+
+def _scale_measures(work: Frame, scale: str) -> dict[str, float]:
+    """Return what to take off and divide by, for the amplitude to have its unit."""
+    low, high = float(work.min()), float(work.max())
+    if scale == "range":
+        return {"centre": low, "scale": (high - low) or 1.0}
+    # Where there is no noise, the rounding of float32 stands for it, so that nothing
+    # is smoothed away; a frame of zeros has not even that.
+    rounding = float(np.finfo(np.float32).eps) * max(abs(low), abs(high))
+    return {
+        "centre": float(work.mean()),
+        "scale": max(noise_sigma(work), rounding) or 1.0,
+    }
