@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What both layers share while they are compared.
 LINKED: Final = ("contrast_limits", "gamma", "colormap")
+#: Gap between the two [px of the screen].
+GAP: Final = 6
 _GRID: Final = ("enabled", "shape", "stride", "spacing")
 
 
@@ -29,6 +31,7 @@ class _Before:
     grid: dict[str, Any]
     visible: dict[str, bool]
     looks: dict[str, dict[str, Any]]
+    named: dict[str, bool]
 
 
 class Comparison(QObject):
@@ -85,6 +88,7 @@ class Comparison(QObject):
             looks={
                 str(x.unique_id): {key: getattr(x, key) for key in LINKED} for x in pair
             },
+            named={str(x.unique_id): bool(x.name_overlay.visible) for x in pair},
         )
         for layer in viewer.layers:
             layer.visible = str(layer.unique_id) in self._pair
@@ -92,8 +96,11 @@ class Comparison(QObject):
             setattr(noisy, key, getattr(result, key))
         # Only what is linked here is unlinked later, never a link of the user's.
         self._links.enter_context(layers_linked(pair, LINKED))
+        for layer in pair:
+            layer.name_overlay.visible = True
         order = [str(x.unique_id) for x in viewer.layers]
         grid.shape = (1, 2)
+        grid.spacing = GAP
         # The grid goes by the order of the layers; a negative stride turns it round.
         noisy_below = order.index(self._pair[0]) < order.index(self._pair[1])
         grid.stride = 1 if noisy_below else -1
@@ -116,6 +123,8 @@ class Comparison(QObject):
             uid = str(layer.unique_id)
             for key, value in before.looks.get(uid, {}).items():
                 setattr(layer, key, value)
+            if uid in before.named:
+                layer.name_overlay.visible = before.named[uid]
             layer.visible = before.visible.get(uid, layer.visible)
         # Last: with the grid off again, nothing of the above is drawn twice.
         for key in ("shape", "stride", "spacing", "enabled"):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lowdose.errors import DeviceError, LowDoseError, OutOfMemoryError
 from lowdose.progress import Progress, format_seconds
+from lowdose.units import UNITS, convert
 
 if TYPE_CHECKING:
-    from lowdose.micrograph import Micrograph
+    from lowdose.micrograph import Axis, Micrograph
 
 _SMALLER = "Choose a smaller tile or the device 'cpu' under Advanced."
 
@@ -69,16 +70,29 @@ def explain(error: BaseException) -> str:
 def describe(micrograph: Micrograph) -> str:
     """Return what a layer is: frames, size and calibration, as the plugin reads it."""
     height, width = micrograph.frame_shape
-    parts = [f"{width} × {height} px"]
+    size = f"{width} × {height} px"
     if micrograph.n_frames > 1:
-        parts.insert(0, f"{micrograph.n_frames} frames of")
-    sizes = [
-        f"{axis.label} {axis.spacing:.4g} {axis.unit}"
-        for axis in micrograph.calibration.axes
-        if axis.calibrated
-    ]
-    known = f"Calibrated: {', '.join(sizes)}." if sizes else "Not calibrated."
-    return f"{' '.join(parts)}. {known}"
+        size = f"{micrograph.n_frames} frames of {size}"
+    *leading, y, x = micrograph.calibration.axes
+    steps = [f"{a.label} step {readable(a)}" for a in leading if a.calibrated]
+    if y.calibrated and x.calibrated:
+        same = (y.spacing, y.unit) == (x.spacing, x.unit)
+        pixel = readable(x) if same else f"{readable(y)} × {readable(x)}"
+        steps.insert(0, f"{pixel} per pixel")
+    return f"{size}. {', '.join(steps) or 'Not calibrated'}."
+
+
+def readable(axis: Axis) -> str:
+    """Return the spacing of a calibrated axis with a unit that suits its size."""
+    assert axis.spacing is not None
+    assert axis.unit is not None
+    value, unit = axis.spacing, axis.unit
+    if not 0.1 <= value < 1000 and UNITS[unit][0] == "length":
+        for unit in ("pm", "nm", "um", "mm", "m"):
+            value = convert(axis.spacing, axis.unit, unit)
+            if value < 1000:
+                break
+    return f"{value:.4g} {unit}"
 
 
 def describe_progress(progress: Progress) -> str:

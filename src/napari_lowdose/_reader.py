@@ -41,4 +41,6 @@ def read_layers(path: str) -> list[LayerData]:
     """
     from lowdose.io import read
 
-    return [micrograph_to_layer(read(path))]
+    data, state, kind = micrograph_to_layer(read(path))
+    # As napari names what its own readers open: without the suffix.
+    return [(data, {**state, "name": Path(path).stem}, kind)]

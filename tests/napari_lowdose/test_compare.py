@@ -28,7 +28,14 @@ def _state(viewer):
     return {
         "grid": (grid.enabled, grid.shape, grid.stride, grid.spacing),
         "layers": [
-            (x.name, x.visible, tuple(x.contrast_limits), x.gamma, x.colormap.name)
+            (
+                x.name,
+                x.visible,
+                tuple(x.contrast_limits),
+                x.gamma,
+                x.colormap.name,
+                x.name_overlay.visible,
+            )
             for x in viewer.layers
         ],
     }
@@ -45,6 +52,7 @@ def test_the_pair_stands_side_by_side_with_the_noisy_one_first(viewer):
     grid = viewer.canvas.grid
     assert grid.enabled
     assert [x.name for x in viewer.layers if x.visible] == ["noisy", "clean"]
+    assert [x.name_overlay.visible for x in viewer.layers] == [False, True, True]
     assert grid.actual_shape(viewer.layers) == (1, 2)
     assert grid.position(1, viewer.layers) == (0, 0)
     assert grid.position(2, viewer.layers) == (0, 1)

@@ -390,9 +390,7 @@ def test_a_new_layer_makes_the_button_work(open_widget):
 
 
 def test_the_idle_widget_says_what_it_understood_of_the_layer(widget):
-    assert _status(widget) == (
-        "4 frames of 40 × 30 px. Calibrated: z 50 nm, y 4 nm, x 4 nm."
-    )
+    assert _status(widget) == ("4 frames of 40 × 30 px. 4 nm per pixel, z step 50 nm.")
 
 
 def test_an_all_nan_image_fails_with_the_sentence_of_the_core(open_widget, until):

@@ -15,6 +15,7 @@ from napari_lowdose._messages import (
     describe_progress,
     explain,
     is_expected,
+    readable,
 )
 
 
@@ -105,9 +106,7 @@ def test_a_layer_is_described_with_size_and_calibration():
         )
     )
     stack = Micrograph(np.zeros((10, 20, 30)), calibration)
-    assert describe(stack) == (
-        "10 frames of 30 × 20 px. Calibrated: z 50 nm, y 4 nm, x 4 nm."
-    )
+    assert describe(stack) == ("10 frames of 30 × 20 px. 4 nm per pixel, z step 50 nm.")
     assert describe(Micrograph(np.zeros((20, 30)))) == "30 × 20 px. Not calibrated."
 
 
@@ -116,3 +115,29 @@ def test_a_finished_run_says_how_long_it_took_and_where_the_result_is():
     assert describe_done(stack, 2.0, "a (box)") == (
         "Done in 2 s (0.5 Mpx/s). The result is 'a (box)'."
     )
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "text"),
+    [
+        (0.004, "um", "4 nm"),
+        (4.0, "nm", "4 nm"),
+        (8.172883, "pm", "8.173 pm"),
+        (2.5, "angstrom", "2.5 angstrom"),
+        (0.02, "angstrom", "2 pm"),
+        (5679.0, "nm", "5.679 um"),
+        (0.001, "s", "0.001 s"),
+        (1e-3, "1/nm", "0.001 1/nm"),
+    ],
+)
+def test_spacings_are_told_in_a_unit_that_suits_them(spacing, unit, text):
+    assert readable(Axis(label="x", spacing=spacing, unit=unit)) == text
+
+
+def test_pixels_that_are_not_square_are_told_by_both_sides():
+    axes = (
+        Axis(label="y", spacing=3, unit="nm"),
+        Axis(label="x", spacing=2, unit="nm"),
+    )
+    text = describe(Micrograph(np.zeros((20, 30)), Calibration(axes=axes)))
+    assert text == "30 × 20 px. 3 nm × 2 nm per pixel."

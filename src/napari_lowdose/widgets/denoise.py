@@ -15,16 +15,15 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
-    QFrame,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from lowdose import catalogue
 from lowdose.errors import LowDoseError
+from napari_lowdose._calibrate import file_of, take_calibration
 from napari_lowdose._denoising import DenoiseRequest, Loader, PreviewRequest
 from napari_lowdose._jobs import JobController, JobState
 from napari_lowdose._layers import find_pair, take_snapshot, to_micrograph, why_not
@@ -47,7 +46,7 @@ from napari_lowdose.widgets.form import ParameterForm, PresetBox
 from napari_lowdose.widgets.options import OptionsForm
 from napari_lowdose.widgets.preview import LivePreview
 from napari_lowdose.widgets.progress import ProgressRow
-from napari_lowdose.widgets.section import Section
+from napari_lowdose.widgets.section import ColumnScroll, Section
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -103,7 +102,7 @@ class DenoiseWidget(TeardownOnClose):
         self.form = ParameterForm()
         self.advanced_form = ParameterForm()
         self.options = OptionsForm(self._settings)
-        self.preview_box = QCheckBox("Live preview of what is on the screen")
+        self.preview_box = QCheckBox("Live preview")
         self.preview_box.setToolTip(
             "Denoises the visible part of the frame in view, and again whenever you\n"
             "change a parameter, the frame or the view. A run switches it off."
@@ -111,6 +110,11 @@ class DenoiseWidget(TeardownOnClose):
         self.run_button = QPushButton("Run")
         self.run_button.setDefault(True)
         self.progress = ProgressRow()
+        self.calibrate_button = QPushButton("Take calibration from the file")
+        self.calibrate_button.setToolTip(
+            "Sets scale, units and axis labels of this layer to those in its file,\n"
+            "which the reader that opened it left there."
+        )
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.setTextInteractionFlags(
@@ -156,18 +160,14 @@ class DenoiseWidget(TeardownOnClose):
             self.run_button,
             self.progress,
             self.status,
+            self.calibrate_button,
             self.compare,
         ):
             column.addWidget(part)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(ColumnScroll(content))
 
     def _connect(self) -> None:
         self.layers.layer_changed.connect(self._on_layer_changed)
@@ -181,6 +181,7 @@ class DenoiseWidget(TeardownOnClose):
         self.preview.switched_off.connect(self._on_preview_switched_off)
         self.preview.quiet.connect(self._on_preview_quiet)
         self.run_button.clicked.connect(self.run)
+        self.calibrate_button.clicked.connect(self.calibrate)
         self.progress.cancel_clicked.connect(self.cancel)
         self.jobs.state_changed.connect(self._render)
         self.jobs.progressed.connect(self._on_progressed)
@@ -250,6 +251,23 @@ class DenoiseWidget(TeardownOnClose):
             self._render()
         else:
             self.jobs.cancel()
+
+    def calibrate(self) -> None:
+        """Give the chosen layer the calibration that is in its file."""
+        layer = self.layers.layer
+        path = file_of(layer) if layer is not None else None
+        if layer is None or path is None:
+            return
+        try:
+            found = take_calibration(layer, path)
+        except LowDoseError as error:
+            self._say(explain(error))
+            return
+        if found:
+            self._viewer.reset_view()  # the layer has another size now
+            self._say("")
+        else:
+            self._say(f"There is no calibration in {path.name}.")
 
     def reset_choices(self) -> None:
         """Read the layers anew; napari calls this when they change."""
@@ -429,6 +447,9 @@ class DenoiseWidget(TeardownOnClose):
             problem or "Denoise every frame of the layer into a new layer."
         )
         self.preview_box.setEnabled(not problem and not busy)
+        layer = self.layers.layer
+        offer = not busy and layer is not None and file_of(layer) is not None
+        self.calibrate_button.setVisible(offer)
         for part in (self.layers, self.denoisers, self.form, self.advanced):
             part.setEnabled(not busy)
         self.progress.show_state(JobState.RUNNING if self._waiting else self.jobs.state)

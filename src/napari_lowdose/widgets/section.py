@@ -1,9 +1,16 @@
-"""A part of a dock that can be folded away."""
+"""Two layouts for a narrow dock: a part that folds away, a column that scrolls."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 class Section(QWidget):
@@ -60,3 +67,38 @@ class Section(QWidget):
     def _on_toggled(self, shown: bool) -> None:
         self._content.setVisible(shown)
         self._button.setText(f"{'▾' if shown else '▸'} {self._title}")
+
+
+class ColumnScroll(QScrollArea):
+    """Scrolls a column up and down, and is never narrower than the column.
+
+    Parameters
+    ----------
+    column : QWidget
+        The content.
+    parent : QWidget, optional
+        The Qt parent.
+    """
+
+    def __init__(self, column: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(column)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802  (Qt)
+        """Return the width of the column with its scroll bar, and little height."""
+        bar = self.verticalScrollBar().sizeHint().width()
+        width = self.widget().minimumSizeHint().width() + bar
+        return QSize(width, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802  (Qt)
+        """Return the size at which nothing has to scroll."""
+        return self.widget().sizeHint().expandedTo(self.minimumSizeHint())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt)
+        """Follow the column when what is in it changes."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
