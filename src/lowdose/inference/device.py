@@ -211,10 +211,16 @@ def free_memory(device: str) -> int:
 
 
 def release_memory(device: str) -> None:
-    """Give memory that torch holds but does not use back to the device."""
+    """Free what is held in vain, and give it back to the device.
+
+    Parameters
+    ----------
+    device : str
+        A torch device that exists.
+    """
     import gc
 
-    gc.collect()
+    gc.collect()  # an error of a denoiser may hold its arrays in a cycle
     if device == "cpu":
         return
     import torch

@@ -41,11 +41,13 @@ class Span:
 def smallest_tile(needs: Needs) -> int:
     """Return the smallest side of a tile worth cutting [px].
 
-    With a finite halo, the two halos and one multiple of new pixels, but at least
-    64 px; below that a tile would be all halo.
+    At least 64 px, and with a finite halo the two halos and as much again as one of
+    them: then nine pixels are computed for every one that is kept, and with smaller
+    tiles soon hundreds.
     """
-    halos = 0 if needs.halo is None else _ceil_to(2 * needs.halo, needs.multiple)
-    return max(halos + needs.multiple, _ceil_to(64, needs.multiple))
+    halo, multiple = needs.halo or 0, needs.multiple
+    kept = max(halo, 64 - 2 * halo, 1)
+    return _ceil_to(2 * halo, multiple) + _ceil_to(kept, multiple)
 
 
 def padded_length(length: int, needs: Needs) -> int:

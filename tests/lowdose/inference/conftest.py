@@ -47,7 +47,10 @@ class Fake:
         self.patch_shapes.append(patches.shape)
         error = self.fails(self, patches)
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # else it would hold this frame, and the frame it
         clean = [self.function(stack) for stack in patches]
         return np.array(clean, dtype=np.float32)
 

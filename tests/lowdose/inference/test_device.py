@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -15,6 +17,7 @@ from lowdose.inference.device import (
     CPU,
     free_memory,
     is_out_of_memory,
+    release_memory,
     resolve_device,
     resolve_place,
     resolve_precision,
@@ -173,6 +176,17 @@ def test_torch_really_says_what_is_looked_for():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+def test_what_an_error_held_in_a_cycle_is_freed():
+    error = MemoryError()
+    error.arrays = [np.zeros(3)]
+    error.itself = error
+    alive = weakref.ref(error.arrays[0])
+    del error
+    assert alive() is not None
+    release_memory("cpu")
+    assert alive() is None
 
 
 def test_free_memory_is_at_most_what_the_system_has():

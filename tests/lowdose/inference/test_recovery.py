@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -24,20 +27,25 @@ def pixels_over(limit, error=MemoryError, only=None):
     return fails
 
 
+@pytest.fixture(autouse=True)
+def released(monkeypatch):
+    """Return the devices whose memory was released; a real collection takes long."""
+    devices = []
+    monkeypatch.setattr(patches, "release_memory", devices.append)
+    return devices
+
+
 @pytest.fixture
 def on_gpu(monkeypatch):
     """Let the engine believe in a GPU with memory to spare."""
     from lowdose.inference import budget
 
-    released = []
     monkeypatch.setattr(
         patches,
         "resolve_place",
         lambda _options, _needs: Place(device="cuda:0", precision="bfloat16"),
     )
-    monkeypatch.setattr(patches, "release_memory", released.append)
     monkeypatch.setattr(budget, "free_memory", lambda _device: 2**34)
-    return released
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,28 @@ def test_first_the_batch_is_halved_and_then_the_tile(
     assert denoiser.patch_shapes[3][0] == 1
     assert all(max(shape[2:]) <= 64 for shape in denoiser.patch_shapes[3:])
     assert len(caught) == 3
+
+
+@pytest.mark.filterwarnings("ignore::lowdose.errors.MemoryWarning")
+def test_what_did_not_fit_is_freed_before_the_next_try(fake, counts):
+    tried = []
+
+    def fails(_fake, batch):
+        # The batch before this one must not be alive any more.
+        assert not any(reference() is not None for reference in tried)
+        tried.append(weakref.ref(batch))
+        return RuntimeError("CUDA out of memory") if batch.size > 70 * 70 else None
+
+    gc.disable()
+    try:
+        denoise(
+            counts(256, 256),
+            fake(halo=5, fails=fails),
+            options=DenoiseOptions(tile=128, batch=4),
+        )
+    finally:
+        gc.enable()
+    assert len(tried) > 4
 
 
 def test_each_smaller_step_is_reported_as_progress(fake, counts):
@@ -111,7 +141,7 @@ def test_a_batch_of_frames_continues_after_those_that_were_finished(fake, counts
 
 
 def test_last_of_all_the_work_moves_to_the_cpu(
-    fake, crooked, counts, whole_pass, on_gpu
+    fake, crooked, counts, whole_pass, on_gpu, released
 ):
     image = counts(300, 300)
     denoiser = fake(
@@ -128,7 +158,7 @@ def test_last_of_all_the_work_moves_to_the_cpu(
     step = result.calibration.provenance[-1]
     assert step.details["device"] == "cpu"
     assert step.details["precision"] == "float32"
-    assert set(on_gpu) == {"cuda:0"}
+    assert set(released) == {"cuda:0"}
 
 
 def test_weights_that_do_not_fit_the_gpu_go_to_the_cpu_at_once(fake, counts, on_gpu):
