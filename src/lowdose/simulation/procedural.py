@@ -64,7 +64,7 @@ def draw(kind: str, rng: Generator, size: int) -> Image:
     factor = int(rng.integers(1, 3))
     image = KINDS[kind](rng, factor * size)
     image = _unit_std(image.reshape(size, factor, size, factor).mean((1, 3)))
-    if rng.uniform() < 0.6:
+    if rng.uniform() < 0.75:
         image = image + _grain(rng, size)
     return _unit_range(image)
 
@@ -326,11 +326,11 @@ def _grain(rng: Generator, size: int) -> Image:
     Micrographs of real matter are rarely smooth between their edges: a section
     imaged at 16 nm/px has a third of its deviation in the highest frequencies.
     """
-    amplitude = np.maximum(_frequency((size, size)), 1 / size) ** -rng.uniform(0, 1.5)
+    amplitude = np.maximum(_frequency((size, size)), 1 / size) ** -rng.uniform(0, 1.6)
     grain = _unit_std(_shape_noise(rng, (size, size), amplitude))
     field = _smooth_field(rng, size, size * rng.uniform(0.05, 0.5))
     place = np.clip(1 + rng.uniform(0, 1) * field, 0, None)
-    strength = _log_uniform(rng, 0.03, 0.8)
+    strength = _log_uniform(rng, 0.1, 1.2)
     return np.asarray(strength * place * grain, np.float32)
 
 

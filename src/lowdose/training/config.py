@@ -124,6 +124,11 @@ class ScheduleConfig:
         kept.
     clip : float
         Largest norm of the gradient.
+    freeze_norm : int
+        Step from which on batch normalisation keeps its statistics as they are, in
+        training as in use. Where doses differ by a factor of 10^4 within a batch,
+        statistics of a batch are nothing that a single image could be normalised
+        by. 0 for never.
     validate_every : int
         Steps between validations; a checkpoint is written at each.
     precision : {"bfloat16", "float32"}
@@ -137,6 +142,7 @@ class ScheduleConfig:
     warmup: int = 300
     average: float = 0.999
     clip: float = 1.0
+    freeze_norm: int = 0
     validate_every: int = 500
     precision: str = "bfloat16"
 

@@ -162,7 +162,7 @@ class _State:
         plan = self.recipe.training
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.step, plan)
-        self.network.train()
+        self._choose_mode()
         x, target = _tensor(noisy), _tensor(clean)
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"
@@ -176,6 +176,25 @@ class _State:
         self.step += 1
         self._follow(plan.average)
         return float(loss.detach())
+
+    def _choose_mode(self) -> None:
+        """Set to training, with batch normalisation frozen from its step on."""
+        frozen = 0 < self.recipe.training.freeze_norm <= self.step
+        self.network.train()
+        if not frozen:
+            return
+        averages = dict(self.average.named_modules())
+        for name, module in self.network.named_modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+                if self.step == self.recipe.training.freeze_norm:
+                    # Averaged over many batches, they are what validation used.
+                    module.load_state_dict(
+                        {
+                            **module.state_dict(),
+                            **dict(averages[name].named_buffers()),
+                        }
+                    )
 
     def _follow(self, decay: float) -> None:
         """Move the averaged weights towards the current ones."""
