@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PIXEL_SIZE: Final = 0.02
 FRAME_TIME: Final = 0.025
 #: Mean electrons in a pixel of vacuum.
-VACUUM: Final = 1.0
+VACUUM: Final = 4.0
 
 _SIZE: Final = 256
 _FRAMES: Final = 16
@@ -39,7 +39,7 @@ def sample_movie() -> Micrograph:
     Returns
     -------
     Micrograph, shape (16, 256, 256), uint8
-        Electron counts, 1 e-/px in vacuum, 0.02 nm/px, 25 ms per frame. The specimen
+        Electron counts, 4 e-/px in vacuum, 0.02 nm/px, 25 ms per frame. The specimen
         drifts, and one surface atom hops in frame 8.
     """
     with resources.as_file(resources.files("lowdose") / "data" / _FILE) as path:
