@@ -628,6 +628,23 @@ def test_after_a_run_noisy_and_result_can_be_compared(widget, viewer, until):
     assert not viewer.canvas.grid.enabled
 
 
+def test_holding_the_button_shows_what_a_preview_covers(
+    quick_preview, open_widget, viewer, until
+):
+    widget = open_widget(viewer)
+    assert not widget.compare.hold.isEnabled()
+    widget.preview_box.setChecked(True)
+    until(lambda: _preview(viewer) is not None)
+    assert widget.compare.hold.isEnabled()
+    assert not widget.compare.side_by_side.isEnabled()
+    widget.compare.hold.pressed.emit()
+    assert not _preview(viewer).visible
+    widget.compare.hold.released.emit()
+    assert _preview(viewer).visible
+    widget.preview_box.setChecked(False)
+    assert not widget.compare.hold.isEnabled()
+
+
 # Closing.
 
 

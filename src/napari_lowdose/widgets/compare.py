@@ -36,6 +36,9 @@ class CompareRow(QWidget):
         The viewer.
     pair : callable
         Returns the noisy layer and the result, or None where there are no two.
+    noisy : callable
+        Returns the layer to show while the second button is held, or None where
+        nothing covers it.
     parent : QWidget, optional
         The Qt parent.
     """
@@ -44,10 +47,12 @@ class CompareRow(QWidget):
         self,
         viewer: napari.viewer.Viewer,
         pair: Callable[[], Pair | None],
+        noisy: Callable[[], Image | None],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._pair = pair
+        self._noisy = noisy
         self._comparison = comparison_of(viewer)
         self._peek = Peek(viewer)
         self.side_by_side = QPushButton("Side by side")
@@ -71,10 +76,9 @@ class CompareRow(QWidget):
     def refresh(self) -> None:
         """Enable what can be used with the present layers."""
         active = self._comparison.active
-        ready = self._pair() is not None
         self.side_by_side.setChecked(active)
-        self.side_by_side.setEnabled(active or ready)
-        self.hold.setEnabled(ready and not active)
+        self.side_by_side.setEnabled(active or self._pair() is not None)
+        self.hold.setEnabled(not active and self._noisy() is not None)
 
     def close_comparison(self) -> None:
         """Put everything back."""
@@ -90,9 +94,9 @@ class CompareRow(QWidget):
         self.refresh()
 
     def _on_pressed(self) -> None:
-        pair = self._pair()
-        if pair is not None:
-            self._peek.begin(pair[0])
+        noisy = self._noisy()
+        if noisy is not None:
+            self._peek.begin(noisy)
 
     def _on_released(self) -> None:
         self._peek.end()
@@ -119,7 +123,7 @@ class CompareWidget(TeardownOnClose):
         self._viewer = viewer
         self._noisy = LayerBox(viewer)
         self._result = LayerBox(viewer)
-        self._row = CompareRow(viewer, self.pair)
+        self._row = CompareRow(viewer, self.pair, self.covered)
         self._hint = QLabel()
         self._hint.setWordWrap(True)
         form = QFormLayout()
@@ -144,6 +148,11 @@ class CompareWidget(TeardownOnClose):
         if noisy is None or result is None or noisy.unique_id == result.unique_id:
             return None
         return noisy, result
+
+    def covered(self) -> Image | None:
+        """Return the noisy layer where there is a result to hide, or None."""
+        pair = self.pair()
+        return pair[0] if pair is not None else None
 
     def reset_choices(self) -> None:
         """Read the layers anew; napari calls this when they change."""

@@ -120,7 +120,6 @@ class DenoiseWidget(TeardownOnClose):
         self.status.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
         )
-        self.compare = CompareRow(viewer, self.pair)
         self.jobs = JobController(self, description="Denoising")
         self._redraw = QTimer(self)
         self._redraw.setSingleShot(True)
@@ -131,6 +130,7 @@ class DenoiseWidget(TeardownOnClose):
             source=lambda: self.layers.layer,
             parent=self,
         )
+        self.compare = CompareRow(viewer, self.pair, self.covered)
 
     def _lay_out(self) -> None:
         top = QFormLayout()
@@ -220,6 +220,13 @@ class DenoiseWidget(TeardownOnClose):
     def pair(self) -> Pair | None:
         """Return the noisy layer and the result to compare, or None."""
         return find_pair(self._viewer, self.layers.layer)
+
+    def covered(self) -> Image | None:
+        """Return the noisy layer where a result or a preview covers it, or None."""
+        pair = self.pair()
+        if pair is not None:
+            return pair[0]
+        return self.layers.layer if self.preview.layer is not None else None
 
     def problem(self) -> str:
         """Return why nothing can be run at present, or an empty text."""
@@ -417,6 +424,7 @@ class DenoiseWidget(TeardownOnClose):
     def _on_preview_status(self, text: str) -> None:
         if not self.jobs.busy:
             self._say(text)
+            self.compare.refresh()
 
     def _on_preview_switched_off(self) -> None:
         self.preview_box.setChecked(False)

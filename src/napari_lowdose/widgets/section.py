@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import (
     QFrame,
@@ -11,6 +13,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+#: Width that a column asks for, in characters; it can be made narrower.
+CHARACTERS: Final = 42
 
 
 class Section(QWidget):
@@ -94,8 +99,9 @@ class ColumnScroll(QScrollArea):
         return QSize(width, super().minimumSizeHint().height())
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt)
-        """Return the size at which nothing has to scroll."""
-        return self.widget().sizeHint().expandedTo(self.minimumSizeHint())
+        """Return the size at which nothing has to scroll, and names can be read."""
+        readable = QSize(CHARACTERS * self.fontMetrics().averageCharWidth(), 0)
+        return self.widget().sizeHint().expandedTo(readable)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt)
         """Follow the column when what is in it changes."""
