@@ -22,7 +22,6 @@ import math
 import operator
 import sys
 import time
-
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ SEARCH: Mapping[str, Mapping[str, Axis]] = {
         "h": Axis(0.7, factor=2.0),
         "expected": Axis(1.0, factor=1.5),
         "patch_radius": Axis(2, step=1),
-        "distance": Axis(7, step=3),
+        "distance": Axis(4, step=2),
     },
 }
 

@@ -69,7 +69,7 @@ def interpolate(
     Returns
     -------
     ndarray, shape `shape`, float64
-        Counts per pixel. The border is treated as a mirror between pixels.
+        Counts per pixel. Slopes go on beyond the border.
 
     References
     ----------
@@ -85,14 +85,13 @@ def interpolate(
     return result[: shape[0], : shape[1]]
 
 
-def _expand(
-    blocks: NDArray[np.float64], factor: int, axis: int
-) -> NDArray[np.float64]:
+def _expand(blocks: NDArray[np.float64], factor: int, axis: int) -> NDArray[np.float64]:
     lines = np.moveaxis(blocks, axis, 0)
-    # Laid out in full, for the border handling of the prefilter is not exact on
-    # frames of a few blocks.
+    # A point reflection goes on straight beyond the border, so that a slope stays one.
+    # It is laid out in full: the border modes of the prefilter have a mirror instead,
+    # and are not exact on frames of a few blocks.
     reach = INTERPOLATION_REACH
-    lines = np.pad(lines, [(reach, reach), (0, 0)], mode="symmetric")
+    lines = np.pad(lines, [(reach, reach), (0, 0)], mode="reflect", reflect_type="odd")
     # The average of a quadratic B-spline over unit blocks samples the cubic
     # B-spline, so its coefficients come from the cubic prefilter.
     coefficients = spline_filter1d(lines, order=3, axis=0)[reach - 1 : 1 - reach]

@@ -81,7 +81,8 @@ class ClassicalDenoiser:
         -------
         mapping of str to float
             ``gain``, ``offset`` and ``read_noise`` where `vst` is on; ``centre`` and
-            ``scale`` of filters with amplitudes; and what the filter itself asks for.
+            ``scale`` of filters with amplitudes (0 where there is no noise to
+            remove); and what the filter itself asks for.
         """
         measures = _model_measures(frame, str(self.values["vst"]))
         work = self._stabilised(np.asarray(frame, dtype=np.float64), measures)
@@ -119,18 +120,23 @@ class ClassicalDenoiser:
 
     def _denoise(self, patch: Frame, measures: Measures) -> Frame:
         work = self._stabilised(patch, measures)
-        centre, scale = measures.get("centre", 0.0), measures.get("scale", 1.0)
-        if "scale" in measures:
-            work = (work - centre) / scale
-        work = self.spec.apply(work, self.values, measures)
-        if "scale" in measures:
-            work = work * scale + centre
+        work = self._filtered(work, measures)
         binning = self._binning
         model = _model(measures)
         if model is not None:
             work = inverse_gat(work, model.binned(binning))
         shape = (patch.shape[0], patch.shape[1])
         return interpolate(work / binning**2, binning, shape)
+
+    def _filtered(self, work: Frame, measures: Measures) -> Frame:
+        """Apply the filter, in the unit of its amplitudes where it has any."""
+        if "scale" not in measures:
+            return self.spec.apply(work, self.values, measures)
+        centre, scale = measures["centre"], measures["scale"]
+        if scale == 0:
+            return work
+        scaled = self.spec.apply((work - centre) / scale, self.values, measures)
+        return scaled * scale + centre
 
     def _stabilised(self, frame: Frame, measures: Measures) -> Frame:
         """Return the frame as the filter sees it, but for the amplitude."""
@@ -164,14 +170,17 @@ def _model(measures: Measures) -> NoiseModel | None:
 
 
 def _scale_measures(work: Frame, scale: str) -> dict[str, float]:
-    """Return what to take off and divide by, for the amplitude to have its unit."""
+    """Return what to take off and divide by, for the amplitude to have its unit.
+
+    A scale of 0 says that there is nothing to remove: the frame is constant, or its
+    noise is no more than the rounding of float32.
+    """
     low, high = float(work.min()), float(work.max())
     if scale == "range":
-        return {"centre": low, "scale": (high - low) or 1.0}
-    # Where there is no noise, the rounding of float32 stands for it, so that nothing
-    # is smoothed away; a frame of zeros has not even that.
+        return {"centre": low, "scale": high - low}
+    sigma = noise_sigma(work)
     rounding = float(np.finfo(np.float32).eps) * max(abs(low), abs(high))
     return {
         "centre": float(work.mean()),
-        "scale": max(noise_sigma(work), rounding) or 1.0,
+        "scale": sigma if sigma > rounding else 0.0,
     }
