@@ -114,6 +114,10 @@ def _entries(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]
         elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
             for number, item in enumerate(value, start=1):
                 rows += _entries({str(number): item}, f"{name}.")
+        elif isinstance(value, list) and any(" " in str(item) for item in value):
+            # Sentences stand below each other, with the name before the first.
+            starts = [name, *[""] * (len(value) - 1)]
+            rows += zip(starts, map(str, value), strict=True)
         elif isinstance(value, list):
             rows.append((name, ", ".join(map(str, value))))
         else:

@@ -53,10 +53,16 @@ def test_an_unknown_name_is_a_usage_error_with_the_nearest_names(cli):
 
 
 def test_nested_cards_become_dotted_rows():
-    card = {"a": 1, "b": {"c": [1, 2], "d": [{"e": "x"}, {"e": "y"}]}}
+    card = {
+        "a": 1,
+        "b": {"c": [1, 2], "d": [{"e": "x"}, {"e": "y"}]},
+        "limits": ["One limit.", "Another limit."],
+    }
     assert _entries(card) == [
         ("a", "1"),
         ("b.c", "1, 2"),
         ("b.d.1.e", "x"),
         ("b.d.2.e", "y"),
+        ("limits", "One limit."),
+        ("", "Another limit."),
     ]
