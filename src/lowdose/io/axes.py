@@ -1,19 +1,17 @@
 """From the numbers that files carry to axes, with suspicion.
 
 Headers lie: pixel sizes of zero, of minus one, in "pixel", of printers. What cannot be
-a spacing becomes None with a :class:`~lowdose.errors.CalibrationWarning`, and what only
-says "not known" becomes None without one.
+a spacing becomes None and a reason to warn; what only says "not known" becomes None
+without one.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lowdose.errors import CalibrationWarning
-from lowdose.micrograph import Axis
+from lowdose.micrograph import Axis, Calibration
 from lowdose.units import UNITS, canonical_unit, convert
 
 if TYPE_CHECKING:
@@ -46,54 +44,44 @@ class Claim:
         Unit as the file spells it.
     origin : float, optional
         Coordinate of the first sample, in `unit`.
+    doubt : str, optional
+        Why the spacing is not to be believed although it may be possible, where the
+        reader of the format knows a reason.
     """
 
     label: str
     spacing: float | None = None
     unit: str | None = None
     origin: float = 0.0
+    doubt: str = ""
 
 
-def believe(claims: Iterable[Claim], *, source: str) -> tuple[Axis, ...]:
-    """Return an axis per claim; what is absurd is left out, with one warning for all.
+def believe(claims: Iterable[Claim]) -> tuple[tuple[Axis, ...], list[str]]:
+    """Return an axis per claim, and what was absurd and is left out of them.
+
+    A spacing is absurd if it is not a positive finite number, if it is a length above
+    1 m, or if its unit is no unit of length, time or angle.
 
     Parameters
     ----------
     claims : iterable of Claim
         What the file says, slowest axis first.
-    source : str
-        Name of the file, for the warning.
 
     Returns
     -------
-    tuple of Axis
+    axes : tuple of Axis
         Spacing and unit are both given or both None.
-
-    Warns
-    -----
-    CalibrationWarning
-        If a spacing is not a positive finite number, is a length above 1 m, or has a
-        unit that is no unit of length, time or angle.
+    problems : list of str
+        What is wrong with the claims, in words, each thing once.
     """
-    axes: list[Axis] = []
-    problems: list[str] = []
-    for claim in claims:
-        axis, problem = _judge(claim)
-        axes.append(axis)
-        if problem and problem not in problems:
-            problems.append(problem)
-    if problems:
-        warn_calibration(f"{source}: {'; '.join(problems)}.")
-    return tuple(axes)
+    judged = [_judge(claim) for claim in claims]
+    problems = dict.fromkeys(problem for _, problem in judged if problem)
+    return tuple(axis for axis, _ in judged), list(problems)
 
 
-def warn_calibration(problem: str) -> None:
-    """Warn that (part of) a calibration is ignored, and say what to do."""
-    warnings.warn(
-        f"{problem} This calibration is ignored; set the right one by hand.",
-        CalibrationWarning,
-        stacklevel=2,
-    )
+def bare_claims(ndim: int) -> list[Claim]:
+    """Return the claims of a file that says nothing about its axes."""
+    return [Claim(label=label) for label in Calibration.unknown(ndim).labels]
 
 
 def plausible_print_resolution(spacing: float, unit: str) -> bool:
@@ -129,6 +117,8 @@ def _judge(claim: Claim) -> tuple[Axis, str]:
     text = (claim.unit or "").strip().strip("\x00").strip()
     if claim.spacing is None or text.lower() in _NO_UNIT:
         return bare, ""
+    if claim.doubt:
+        return bare, claim.doubt
     unit = canonical_unit(text)
     if unit is None:
         return bare, f"the unit {text!r} is not known"

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lowdose.errors import FormatError, InvalidImageError, did_you_mean
+from lowdose.errors import (
+    CalibrationWarning,
+    FormatError,
+    InvalidImageError,
+    did_you_mean,
+)
+from lowdose.io.axes import Claim, believe
 from lowdose.io.frame_array import hold_axes, reshape_lead
 from lowdose.io.records import reconcile
+from lowdose.micrograph import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lowdose.micrograph import Calibration
 
 #: Names under which the images of a file with several arrays are looked for first.
 _USUAL_NAMES: Final = ("images", "data", "image")
@@ -53,7 +60,7 @@ class Contents:
 
 def make_contents(
     data: Any,
-    found: Calibration,
+    claims: Sequence[Claim],
     record: Mapping[str, Any] | None,
     *,
     source: str,
@@ -66,17 +73,30 @@ def make_contents(
     ----------
     data : array_like
         The image as the format has it.
-    found : Calibration
-        What the tags of the format say.
+    claims : sequence of Claim
+        What the tags of the format say, one per axis of the data.
     record : mapping or None
         The record of :mod:`lowdose.io.records` in the file, if there is one.
     source : str
         Name of the file, for messages.
     format, compression : str
         See :class:`Contents`.
+
+    Warns
+    -----
+    CalibrationWarning
+        If the tags are absurd and there is no record to trust instead.
     """
     shape = tuple(int(n) for n in data.shape)
+    axes, problems = believe(claims)
+    found = Calibration(axes=axes)
     calibration, recorded_shape = reconcile(record, found, shape, source=source)
+    if problems and calibration.axes is axes:
+        msg = (
+            f"{source}: {'; '.join(problems)}. This calibration is ignored; set the "
+            "right one by hand."
+        )
+        warnings.warn(msg, CalibrationWarning, stacklevel=2)
     return Contents(
         data=reshape_lead(data, recorded_shape),
         calibration=calibration,

@@ -159,16 +159,14 @@ def create(
     layout = Layout(
         shape=layout.shape, dtype=stored, calibration=calibration, name=name
     )
-    paths.check_output(target, overwrite=overwrite)
-    _check_space(form, target, layout)
     part = paths.temporary_name(target)
     try:
-        if form is not registry.ZARR:
-            paths.reserve(part)
-        backend = form.create(part, target, layout)
-    except OSError as error:
-        paths.remove(part)
-        raise paths.output_error(error, target) from error
+        with paths.in_words(target):
+            paths.check_output(target, overwrite=overwrite)
+            _check_space(form, target, layout)
+            if form is not registry.ZARR:
+                paths.reserve(part)
+            backend = form.create(part, target, layout)
     except BaseException:
         paths.remove(part)
         raise

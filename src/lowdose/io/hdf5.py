@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from lowdose.errors import FormatError, InvalidImageError, LowDoseError
+from lowdose.io.axes import bare_claims
 from lowdose.io.contents import (
     Contents,
     check_expansion,
@@ -24,7 +25,6 @@ from lowdose.io.contents import (
     make_contents,
 )
 from lowdose.io.records import RECORD_NAME, from_text, to_text
-from lowdose.micrograph import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ def open_file(path: Path, dataset: str | None) -> Contents:
         raise FormatError(msg) from error
     return make_contents(
         data,
-        Calibration.unknown(len(data.shape)),
+        bare_claims(len(data.shape)),
         record,
         source=source,
         format="HDF5",

@@ -21,10 +21,9 @@ import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
 from lowdose.errors import FormatError, InvalidImageError
-from lowdose.io.axes import Claim, believe, warn_calibration
+from lowdose.io.axes import Claim
 from lowdose.io.contents import Contents, check_promise, make_contents
 from lowdose.io.records import from_text
-from lowdose.micrograph import Axis, Calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,15 +117,8 @@ def open_file(path: Path, dataset: str | None) -> Contents:
     data: NDArray[Any] = np.memmap(path, dtype, "r", offset, shape)
     # A single section is an image. The record knows of leading axes of length one.
     data = data.reshape(shape[-2:]) if math.prod(shape[:-2]) == 1 else data
-    axes = believe(_claims(header, data.ndim), source=source)
-    found = Calibration(axes=axes)
-    if record is None and _is_default_size(header, found):
-        warn_calibration(
-            f"{source}: a pixel size of exactly 1 angstrom is what programs write that "
-            "do not know it."
-        )
-        found = Calibration(axes=tuple(Axis(label=axis.label) for axis in axes))
-    return make_contents(data, found, record, source=source, format="MRC")
+    claims = _claims(header, data.ndim)
+    return make_contents(data, claims, record, source=source, format="MRC")
 
 
 def looks_like_header(head: bytes) -> bool:
@@ -232,26 +224,21 @@ def _claims(header: np.void, ndim: int) -> list[Claim]:
         # A cell of zero is how the format says "not known".
         spacings.append(length / samples if length != 0 else None)
     x, y, z = spacings
+    # Labels or an extended header come from a program that cared.
+    is_default = x == y == 1.0 and header["nsymbt"] == 0 and header["nlabl"] <= 0
+    doubt = (
+        "a pixel size of exactly 1 angstrom is what programs write that do not know it"
+        if is_default
+        else ""
+    )
     image = [
-        Claim(label="y", spacing=y, unit="angstrom"),
-        Claim(label="x", spacing=x, unit="angstrom"),
+        Claim(label="y", spacing=y, unit="angstrom", doubt=doubt),
+        Claim(label="x", spacing=x, unit="angstrom", doubt=doubt),
     ]
     if ndim == 2:
         return image
-    depth = Claim(label="z", spacing=z, unit="angstrom")
+    depth = Claim(label="z", spacing=z, unit="angstrom", doubt=doubt)
     if ndim == 4:
         return [Claim(label="t"), depth, *image]
     is_stack = int(header["ispg"]) == IMAGE_STACK
     return [Claim(label="t") if is_stack else depth, *image]
-
-
-def _is_default_size(header: np.void, found: Calibration) -> bool:
-    """Return whether the pixel size is the 1 angstrom of programs that know none.
-
-    A header with labels or an extended header comes from a program that cared.
-    """
-    return (
-        all(axis.spacing == 1.0 for axis in found.axes[-2:])
-        and int(header["nsymbt"]) == 0
-        and int(header["nlabl"]) <= 0
-    )

@@ -21,6 +21,7 @@ from lowdose.errors import (
     LowDoseError,
 )
 from lowdose.io import paths
+from lowdose.io.axes import bare_claims
 from lowdose.io.contents import (
     Contents,
     check_promise,
@@ -30,7 +31,6 @@ from lowdose.io.contents import (
 )
 from lowdose.io.records import from_text, to_text
 from lowdose.io.sinks import Backend, Layout, RawFrames
-from lowdose.micrograph import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -300,7 +300,7 @@ def _contents(
         data = drop_channel_axis(data, source=source)
     return make_contents(
         data,
-        Calibration.unknown(data.ndim),
+        bare_claims(data.ndim),
         record,
         source=source,
         format=name,

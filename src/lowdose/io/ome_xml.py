@@ -58,7 +58,9 @@ def make_ome_xml(layout: Layout, letters: str, record: str) -> bytes:
     """
     sizes = dict(zip(letters, layout.shape[:-2], strict=True))
     root = ET.Element("OME", {"xmlns": _SCHEMA, "Creator": "napari-lowdose"})
-    image = ET.SubElement(root, "Image", {"ID": "Image:0", "Name": layout.name})
+    # XML has no control characters, nor what undecodable file names are made of.
+    name = "".join(c for c in layout.name if c.isprintable())
+    image = ET.SubElement(root, "Image", {"ID": "Image:0", "Name": name})
     pixels = ET.SubElement(
         image,
         "Pixels",

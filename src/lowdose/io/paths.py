@@ -14,9 +14,12 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lowdose.errors import FormatError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Files that say that a folder is a Zarr hierarchy, of format 3 and 2.
 ZARR_MARKERS: Final = ("zarr.json", ".zgroup", ".zarray")
@@ -183,22 +186,29 @@ def remove(part: Path) -> None:
             part.unlink()
 
 
-def output_error(error: OSError, path: Path) -> OutputError:
-    """Return what a failed write means for the user.
+@contextlib.contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Make of a failed write an error that says what it means for the user.
 
     Parameters
     ----------
-    error : OSError
-        What the system said.
     path : Path
         The final name of the file.
+
+    Raises
+    ------
+    OutputError
+        In place of any other OSError in the block, with its `errno`.
     """
-    if isinstance(error, OutputError):
-        return error
-    reason = _REASONS.get(error.errno or 0, str(error.strerror or error))
-    translated = OutputError(f"Cannot write {path}: {reason}.")
-    translated.errno = error.errno
-    return translated
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0, str(error.strerror or error))
+        translated = OutputError(f"Cannot write {path}: {reason}.")
+        translated.errno = error.errno
+        raise translated from error
 
 
 def _exists(path: Path) -> OutputError:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
-from lowdose.errors import ParameterError
-from lowdose.io.axes import warn_calibration
+from lowdose.errors import CalibrationWarning, ParameterError
 from lowdose.micrograph import Axis, Calibration, Step
 from lowdose.units import convert
 
@@ -79,7 +79,7 @@ def from_text(text: str | bytes | None, *, source: str) -> dict[str, Any] | None
     try:
         found = json.loads(text.strip().strip("\x00"))
     except ValueError:
-        warn_calibration(f"{source}: the calibration record in the file is damaged.")
+        _warn(f"{source}: the calibration record in the file is damaged and not used.")
         return None
     record = found.get(RECORD_NAME) if isinstance(found, dict) else None
     return record if isinstance(record, dict) else None
@@ -124,8 +124,9 @@ def reconcile(
     try:
         recorded, written = _from_record(record)
     except (KeyError, TypeError, ValueError) as error:
-        warn_calibration(
-            f"{source}: the calibration record in the file is damaged ({error})."
+        _warn(
+            f"{source}: the calibration record in the file is damaged ({error}) and "
+            "not used."
         )
         return found, shape
     same_frames = (
@@ -135,7 +136,7 @@ def reconcile(
     )
     conflict = _conflict(recorded, found) if same_frames else ""
     if conflict:
-        warn_calibration(
+        _warn(
             f"{source}: the recorded calibration ({conflict}) is older than the file's "
             "own tags, which say otherwise and are used."
         )
@@ -147,6 +148,10 @@ def reconcile(
         provenance=recorded.provenance,
     )
     return kept, shape
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(problem, CalibrationWarning, stacklevel=3)
 
 
 def _from_record(

@@ -17,9 +17,8 @@ from lowdose.errors import (
     LowDoseWarning,
     MissingExtraError,
 )
-from lowdose.io.axes import Claim, believe
+from lowdose.io.axes import Claim
 from lowdose.io.contents import Contents, make_contents
-from lowdose.micrograph import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +90,7 @@ def open_file(path: Path, dataset: str | None) -> Contents:
     ]
     return make_contents(
         data,
-        Calibration(axes=believe(claims, source=source)),
+        claims,
         None,
         source=source,
         format=name,
@@ -128,6 +127,8 @@ def _read(path: Path, name: str) -> list[Mapping[str, Any]]:
             'Install it with: pip install "napari-lowdose[formats]"'
         )
         raise MissingExtraError(msg) from error
+    except MemoryError:
+        raise
     # Each of its readers fails in its own way on a damaged file.
     except Exception as error:
         msg = f"{path.name} cannot be read as {name}: {error!r}."

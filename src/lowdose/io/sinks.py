@@ -200,10 +200,9 @@ class Sink:
                 f"frames of {self._layout.frame_shape}."
             )
             raise InvalidImageError(msg)
-        try:
-            self._backend.put(number, _convert(array, self.dtype, number))
-        except OSError as error:
-            raise paths.output_error(error, self._path) from error
+        converted = _convert(array, self.dtype, number)
+        with paths.in_words(self._path):
+            self._backend.put(number, converted)
         self._written[number] = True
 
     def commit(self) -> Path:
@@ -230,11 +229,9 @@ class Sink:
                     f"them frame {missing[0]}."
                 )
                 raise OutputError(msg)
-            self._backend.finish()
-            paths.publish(self._part, self._path, overwrite=self._overwrite)
-        except OSError as error:
-            raise paths.output_error(error, self._path) from error
-        else:
+            with paths.in_words(self._path):
+                self._backend.finish()
+                paths.publish(self._part, self._path, overwrite=self._overwrite)
             self._state = "committed"
         finally:
             if self._state != "committed":

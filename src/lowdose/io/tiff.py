@@ -20,7 +20,7 @@ from lowdose.errors import (
     LowDoseWarning,
     MissingExtraError,
 )
-from lowdose.io.axes import Claim, believe
+from lowdose.io.axes import Claim
 from lowdose.io.contents import (
     Contents,
     check_channel,
@@ -34,7 +34,6 @@ from lowdose.io.frame_array import FrameArray, hold_axes
 from lowdose.io.tiff_chain import check_chain
 from lowdose.io.tiff_pages import TiffPages, open_tiff
 from lowdose.io.tiff_tags import Claims, read_claims
-from lowdose.micrograph import Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,7 +153,7 @@ def _open(
     name = _NAMES.get(series.kind, "TIFF")
     return make_contents(
         hold_axes(data, held),
-        Calibration(axes=believe(_in_order(claims, letters), source=source)),
+        _in_order(claims, letters),
         record,
         source=source,
         format=name.replace("TIFF", "BigTIFF") if tiff.is_bigtiff else name,

@@ -87,6 +87,8 @@ class TiffPages:
                     msg = f"page {page_number} of {self._path.name} is missing"
                     raise ValueError(msg)
                 data = page.asarray()
+            except MemoryError:
+                raise
             # The codecs each raise errors of their own, derived from RuntimeError,
             # zlib.error, ValueError and more.
             except Exception as error:

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from lowdose.errors import FormatError, LowDoseError, LowDoseWarning
-from lowdose.io.axes import believe
+from lowdose.io.axes import Claim, bare_claims
 from lowdose.io.contents import (
     Contents,
     check_channel,
@@ -27,7 +27,6 @@ from lowdose.io.contents import (
 from lowdose.io.frame_array import hold_axes
 from lowdose.io.ome_zarr import Image, make_metadata, read_metadata
 from lowdose.io.records import RECORD_NAME, to_record
-from lowdose.micrograph import Axis, Calibration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +161,7 @@ def _ome(group: zarr.Group, image: Image, source: str, dataset: str | None) -> C
     kept = [claim for n, claim in enumerate(claims) if n not in held]
     return make_contents(
         hold_axes(array, held),
-        Calibration(axes=believe(kept, source=source)),
+        kept,
         record,
         source=source,
         format=f"OME-Zarr (Zarr {array.metadata.zarr_format})",
@@ -181,13 +180,13 @@ def _plain(
         msg = f"dataset={dataset!r} means nothing in {source}: it is one array."
         raise FormatError(msg)
     data = array if record else drop_channel_axis(array, source=source)
-    found = Calibration.unknown(len(data.shape))
+    claims = bare_claims(len(data.shape))
     names = getattr(array.metadata, "dimension_names", None)
     if names and len(names) == len(data.shape) and all(names):
-        found = Calibration(axes=tuple(Axis(label=str(name)) for name in names))
+        claims = [Claim(label=str(name)) for name in names]
     return make_contents(
         data,
-        found,
+        claims,
         record,
         source=source,
         format=f"Zarr {array.metadata.zarr_format}",
