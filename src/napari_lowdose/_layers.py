@@ -175,11 +175,18 @@ def unit_name(unit: Any) -> str | None:
 
 
 def micrograph_to_layer(micrograph: Micrograph) -> LayerData:
-    """Return the layer that shows a micrograph read from a file or simulated."""
+    """Return the layer that shows a micrograph read from a file or simulated.
+
+    The contrast is that of its first frame: napari would show counts of a few e-/px
+    in the whole range of their type, which is black.
+    """
     axes = micrograph.calibration.axes
+    extremes = _extremes(micrograph.frame(0))
+    seen = extremes is not None and extremes[0] < extremes[1]
     return (
         micrograph.data,
         {
+            **({"contrast_limits": extremes} if seen else {}),
             "name": micrograph.name or "micrograph",
             "scale": tuple(axis.spacing or 1.0 for axis in axes),
             "translate": tuple(axis.origin for axis in axes),
@@ -316,18 +323,27 @@ def display_limits(
     tuple of float
         Low and high limit, in counts, low < high.
     """
+    extremes = _extremes(frame)
+    if extremes is None:
+        return reference
+    low, high = extremes
+    if high - low >= 0.5 * (reference[1] - reference[0]):
+        return reference
+    margin = 0.05 * (high - low)
+    if not margin > 1e-6 * max(abs(low), abs(high)):  # one value: show it mid-grey
+        margin = 0.5 * (abs(low) or 1.0)
+    return low - margin, high + margin
+
+
+def _extremes(frame: NDArray[Any]) -> tuple[float, float] | None:
+    """Return the values between which nearly all pixels of a frame lie."""
     step = max(1, math.isqrt(frame.size // 1_000_000))
     sample = np.asarray(frame[..., ::step, ::step], dtype=np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
-        return reference
-    low, high = (float(n) for n in np.percentile(sample, (0.2, 99.8)))
-    margin = 0.05 * (high - low)
-    if high - low >= 0.5 * (reference[1] - reference[0]):
-        return reference
-    if not margin > 1e-6 * max(abs(low), abs(high)):  # one value: show it mid-grey
-        margin = 0.5 * (abs(low) or 1.0)
-    return low - margin, high + margin
+        return None
+    low, high = np.percentile(sample, (0.2, 99.8))
+    return float(low), float(high)
 
 
 def _given(state: Mapping[str, Any], key: str, default: tuple[Any, ...]) -> Any:

@@ -125,7 +125,8 @@ def describe_done(result: Micrograph, seconds: float, name: str) -> str:
     """Return that a run is done, how long it took, and where the result is."""
     pixels = result.n_frames * result.frame_shape[0] * result.frame_shape[1]
     rate = f" ({1e-6 * pixels / seconds:.2g} Mpx/s)" if seconds > 0 else ""
-    return f"Done in {format_seconds(seconds)}{rate}. The result is '{name}'."
+    took = format_seconds(seconds) if seconds >= 10 else f"{seconds:.1f} s"
+    return f"Done in {took}{rate}. The result is '{name}'."
 
 
 def _is_device_failure(error: BaseException) -> bool:

@@ -450,6 +450,9 @@ def test_the_first_choice_is_that_of_the_preferences(viewer, fakes, qtbot, monke
     options = widget.options.options()
     assert options.device == "cpu"
     assert options.tile == 256
+    widget.options.form.set_values({"tile": 0})
+    assert widget.options.form.field("tile").text() == "auto"
+    assert widget.options.options().tile is None
     assert options.precision == "auto"
 
 
@@ -744,12 +747,12 @@ app = QApplication([])
 viewer = ViewerModel()
 viewer.add_image(np.zeros((8, 8)))
 napari.settings.get_plugin_settings()
-begin = time.perf_counter()
+begin = time.process_time()
 from napari_lowdose.widgets.denoise import DenoiseWidget
 widget = DenoiseWidget(viewer)
 widget.show()
 app.processEvents()
-print("torch" in sys.modules, time.perf_counter() - begin, widget.denoisers.count())
+print("torch" in sys.modules, time.process_time() - begin, widget.denoisers.count())
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -757,8 +760,8 @@ print("torch" in sys.modules, time.perf_counter() - begin, widget.denoisers.coun
     torch, seconds, denoisers = done.stdout.split()
     assert torch == "False"
     assert int(denoisers) > 0
-    # Half a second on an idle desktop; a busy machine is given some more.
-    assert float(seconds) < 2.0
+    # Of the processor, so that a busy machine does not count; twice what is wanted.
+    assert float(seconds) < 1.0
 
 
 def test_the_widget_is_narrow_enough_for_a_dock(widget):

@@ -180,6 +180,7 @@ def test_the_samples_are_calibrated_electron_counts(sample, ndim):
     assert counts.dtype.kind in "iu"
     assert 0 < counts.mean() < 10
     assert str(layer.units[-1]) == "nanometer"
+    assert layer.contrast_limits[1] < 20  # not the 255 of its type
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_micrograph(take_snapshot(layer))

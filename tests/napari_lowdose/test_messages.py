@@ -113,7 +113,7 @@ def test_a_layer_is_described_with_size_and_calibration():
 def test_a_finished_run_says_how_long_it_took_and_where_the_result_is():
     stack = Micrograph(np.zeros((4, 500, 500)))
     assert describe_done(stack, 2.0, "a (box)") == (
-        "Done in 2 s (0.5 Mpx/s). The result is 'a (box)'."
+        "Done in 2.0 s (0.5 Mpx/s). The result is 'a (box)'."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
@@ -13,16 +13,6 @@ from napari_lowdose.widgets.section import Section
 
 if TYPE_CHECKING:
     from lowdose.catalogue import DenoiserInfo
-
-#: Entries of a card that people ask for first, with the words shown for them.
-_HEADINGS: Final = {
-    "training_data": "Trained on",
-    "dose": "Dose",
-    "pixel_size": "Pixel size",
-    "limits": "Limits",
-    "licence": "Licence",
-    "version": "Version",
-}
 
 
 class CardView(QWidget):
@@ -65,13 +55,50 @@ def card_html(info: DenoiserInfo) -> str:
     Returns
     -------
     str
-        Lines of HTML without any colour.
+        Lines of HTML without any colour; texts of the card are escaped.
     """
-    rows = [("Reference", info.reference)] if info.reference else []
-    rows += [(_HEADINGS[key], card_text(value)) for key, value in _entries(info.card)]
     return "<br>".join(
-        f"<b>{heading}:</b> {escape(text)}" for heading, text in rows if text
+        f"<b>{heading}:</b> {escape(text)}" for heading, text in _rows(info) if text
     )
+
+
+def _rows(info: DenoiserInfo) -> list[tuple[str, str]]:
+    """Return what people ask for first, with its heading."""
+    card = info.card or {}
+    valid, training = _table(card, "valid"), _table(card, "training")
+    measured = [(key, _table(training, key)) for key in training]
+    return [
+        ("Dose", _range(valid.get("dose_e_per_px"), "e-/px")),
+        ("Pixel size", _range(valid.get("pixel_size_nm"), "nm")),
+        ("Limits", " ".join(str(text) for text in card.get("limits", ()))),
+        *((key.replace("_", " "), card_text(table)) for key, table in measured),
+        ("Recipe", card_text(training.get("recipe", ""))),
+        ("Network", _network(card)),
+        ("Reference", info.reference),
+        ("Licence", card_text(card.get("licence", ""))),
+    ]
+
+
+def _table(card: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = card.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _range(value: Any, unit: str) -> str:
+    """Return a pair of numbers as a range; anything else in words."""
+    match value:
+        case None:
+            return ""
+        case [int() | float() as low, int() | float() as high]:
+            return f"{low:g} to {high:g} {unit}"
+        case _:
+            return card_text(value)
+
+
+def _network(card: Mapping[str, Any]) -> str:
+    count = card.get("parameters")
+    name = card_text(card.get("architecture", ""))
+    return f"{name}, {count:,} parameters" if isinstance(count, int) else name
 
 
 def card_text(value: Any) -> str:
@@ -87,10 +114,6 @@ def card_text(value: Any) -> str:
             return f"{value:g}"
         case _:
             return str(value)
-
-
-def _entries(card: Mapping[str, Any] | None) -> list[tuple[str, Any]]:
-    return [(key, card[key]) for key in _HEADINGS if key in card] if card else []
 
 
 def _text() -> QLabel:

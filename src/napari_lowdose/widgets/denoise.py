@@ -458,7 +458,8 @@ class DenoiseWidget(TeardownOnClose):
         layer = self.layers.layer
         offer = not busy and layer is not None and file_of(layer) is not None
         self.calibrate_button.setVisible(offer)
-        for part in (self.layers, self.denoisers, self.form, self.advanced):
+        chosen_now = (self.layers, self.denoisers, self._preset_row, self.form)
+        for part in (*chosen_now, self.advanced):
             part.setEnabled(not busy)
         self.progress.show_state(JobState.RUNNING if self._waiting else self.jobs.state)
         self.status.setText("\n".join([*self._lines(problem), *self._notes]).strip())

@@ -57,6 +57,7 @@ class OptionsForm(QWidget):
         super().__init__(parent)
         self.form = ParameterForm()
         self.form.set_parameters(OPTIONS)
+        self.form.field("tile").setSpecialValueText("auto")
         self.form.set_values(
             {
                 "device": settings.device,

@@ -15,7 +15,10 @@ from qtpy.QtWidgets import (
 )
 
 #: Width that a column asks for, in characters; it can be made narrower.
-CHARACTERS: Final = 42
+CHARACTERS: Final = 50
+
+#: Height that a column keeps when other docks want room, in lines.
+LINES: Final = 14
 
 
 class Section(QWidget):
@@ -93,15 +96,16 @@ class ColumnScroll(QScrollArea):
         self.setWidget(column)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802  (Qt)
-        """Return the width of the column with its scroll bar, and little height."""
+        """Return the width of the column with its scroll bar, and some height."""
         bar = self.verticalScrollBar().sizeHint().width()
         width = self.widget().minimumSizeHint().width() + bar
-        return QSize(width, super().minimumSizeHint().height())
+        return QSize(width, LINES * self.fontMetrics().lineSpacing())
 
     def sizeHint(self) -> QSize:  # noqa: N802  (Qt)
         """Return the size at which nothing has to scroll, and names can be read."""
-        readable = QSize(CHARACTERS * self.fontMetrics().averageCharWidth(), 0)
-        return self.widget().sizeHint().expandedTo(readable)
+        width = CHARACTERS * self.fontMetrics().averageCharWidth()
+        wanted = self.widget().sizeHint().expandedTo(self.minimumSizeHint())
+        return wanted.expandedTo(QSize(width, 0))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt)
         """Follow the column when what is in it changes."""
