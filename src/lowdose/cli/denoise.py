@@ -19,7 +19,7 @@ from lowdose.cli.terminal import (
     say,
     write,
 )
-from lowdose.errors import Cancelled, LowDoseError
+from lowdose.errors import Cancelled, DeviceError, LowDoseError, ParameterError
 from lowdose.progress import Clock
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     shown = parser.add_argument_group("what is shown")
-    shown.add_argument("--quiet", action="store_true", help="show errors only")
+    shown.add_argument(
+        "--quiet", action="store_true", help="show warnings and errors only"
+    )
     shown.add_argument(
         "--json",
         action="store_true",
@@ -259,7 +261,7 @@ def load_denoiser(
 
     Raises
     ------
-    UnknownDenoiserError, ParameterError, DeviceError, WeightsError
+    UnknownDenoiserError, ParameterError, WeightsError
         If it cannot be made, or not run where it was asked to.
     """
     from lowdose import catalogue
@@ -269,7 +271,10 @@ def load_denoiser(
     info = catalogue.describe(name)
     resolve(info.parameters, settings or {}, owner=info.name)
     denoiser = catalogue.load(name, preset=preset, **(settings or {}))
-    resolve_place(options, denoiser.needs)
+    try:
+        resolve_place(options, denoiser.needs)
+    except DeviceError as error:  # asked for by name: an option that is wrong here
+        raise ParameterError(str(error)) from error
     return denoiser
 
 

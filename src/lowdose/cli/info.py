@@ -79,8 +79,7 @@ def _rows(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "shape", f"{shape} ({labels}), {record['dtype']}"
     yield "pixel", _pixel(record["axes"][-2:])
     for axis in record["axes"][:-2]:
-        unknown = f"{axis['label']} of unknown spacing"
-        yield f"along {axis['label']}", _spacing(axis) or unknown
+        yield f"along {axis['label']}", _spacing(axis) or "of unknown spacing"
     yield "first frame", _counts(record["first_frame"])
     if record["counts_per_electron"] is not None:
         yield "counts per electron", f"{record['counts_per_electron']:.6g}"

@@ -12,7 +12,6 @@ from lowdose.cli import demo, denoise, denoisers, info, train
 from lowdose.cli.terminal import FAILED, USAGE, report_error, say, warnings_as_text
 from lowdose.errors import (
     Cancelled,
-    DeviceError,
     LowDoseError,
     ParameterError,
     UnknownDenoiserError,
@@ -44,7 +43,7 @@ class Command(Protocol):
 COMMANDS: Final[tuple[Command, ...]] = (denoise, denoisers, info, train, demo)
 
 #: Errors in what was asked for, as opposed to errors met while doing it.
-_USAGE_ERRORS: Final = (ParameterError, UnknownDenoiserError, DeviceError)
+_USAGE_ERRORS: Final = (ParameterError, UnknownDenoiserError)
 
 _DESCRIPTION: Final = """\
 Denoise low-dose electron micrographs: TIFF, MRC, DM3/DM4, EMD, SER, HDF5, Zarr.

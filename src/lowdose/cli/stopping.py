@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-from lowdose.cli.terminal import say
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lowdose.progress import ShouldStop
+
+_STDERR: Final = 2
 
 
 @contextmanager
@@ -38,7 +39,9 @@ def stop_on_signals() -> Iterator[ShouldStop]:
     def stop(_number: int, _frame: object) -> None:
         asked.set()
         restore()
-        say("Stopping after the tiles at work; once more to stop at once.")
+        # Not through sys.stderr: the signal may have come while it was being written,
+        # and Python's buffers cannot be entered twice.
+        os.write(_STDERR, b"lowdose: Stopping soon; once more to stop at once.\n")
 
     def restore() -> None:
         for number, handler in previous.items():

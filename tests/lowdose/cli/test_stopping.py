@@ -7,12 +7,12 @@ from lowdose.cli.stopping import stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_to_stop(number, capsys):
+def test_a_signal_asks_to_stop(number, capfd):
     with stop_on_signals() as should_stop:
         assert not should_stop()
         signal.raise_signal(number)
         assert should_stop()
-    assert "Stopping" in capsys.readouterr().err
+    assert "Stopping" in capfd.readouterr().err
 
 
 def test_the_second_ctrl_c_stops_at_once():
