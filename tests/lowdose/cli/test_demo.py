@@ -10,7 +10,7 @@ NAMES = ("demo-before-after.png", "demo-denoised.tif", "demo-noisy.tif")
 
 
 def test_the_demo_writes_both_movies_and_a_picture_and_says_where(cli):
-    code, out, err = cli("demo", "-o", "shown", *FAST)
+    code, out, err = cli("demo", "-o", "shown", "--quiet", *FAST)
     assert (code, err) == (0, "")
     assert sorted(path.name for path in Path("shown").iterdir()) == sorted(NAMES)
     for name in NAMES:

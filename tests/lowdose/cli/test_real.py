@@ -22,7 +22,7 @@ def read(path):
 @pytest.mark.parametrize("denoiser", ["gaussian", "general"])
 def test_the_section_stack_keeps_its_shape_pixel_and_spacing(cli, real_data, denoiser):
     code, _, err = cli(
-        "denoise", real_data / STACK, "-o", "out.tif", "--denoiser", denoiser
+        "denoise", real_data / STACK, "-o", "out.tif", "--quiet", "--denoiser", denoiser
     )
     assert (code, err) == (0, "")
     clean = lowdose.read("out.tif")
