@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIGMA_COLOR = Parameter(
     name="sigma_color",
     kind="float",
-    default=2.5,
+    default=3.5,
     minimum=0.01,
     maximum=10_000.0,
     unit="noise",
@@ -28,7 +28,7 @@ SIGMA_COLOR = Parameter(
 SIGMA_SPACE = Parameter(
     name="sigma_space",
     kind="float",
-    default=2.0,
+    default=1.5,
     minimum=0.2,
     maximum=100.0,
     unit="px",
@@ -53,7 +53,7 @@ def bilateral_filter(
     frame: ArrayLike,
     *,
     sigma_color: float,
-    sigma_space: float = 2.0,
+    sigma_space: float = 1.5,
     radius: int = 0,
 ) -> Frame:
     """Average neighbours that are near and of like brightness.
@@ -173,5 +173,5 @@ BILATERAL = FilterSpec(
             "scale": "range",
         }
     },
-    bytes_per_pixel=32.0,
+    bytes_per_pixel=60.0,
 )

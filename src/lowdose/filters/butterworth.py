@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CUTOFF = Parameter(
     name="cutoff",
     kind="float",
-    default=0.12,
+    default=0.15,
     minimum=0.001,
     maximum=1.0,
     unit="1/px",
@@ -28,7 +28,7 @@ CUTOFF = Parameter(
 ORDER = Parameter(
     name="order",
     kind="float",
-    default=2.0,
+    default=1.0,
     minimum=0.5,
     maximum=20.0,
     help="Steepness of the fall beyond the cutoff; large ones ring at edges.",
@@ -36,7 +36,7 @@ ORDER = Parameter(
 
 
 def butterworth_lowpass(
-    frame: ArrayLike, *, cutoff: float = 0.12, order: float = 2.0
+    frame: ArrayLike, *, cutoff: float = 0.15, order: float = 1.0
 ) -> Frame:
     r"""Multiply the spectrum by :math:`1 / (1 + (f / f_c)^{2n})`.
 
@@ -101,5 +101,5 @@ BUTTERWORTH = FilterSpec(
     own=(CUTOFF, ORDER),
     apply=_apply,
     reach=lambda _values: None,
-    bytes_per_pixel=56.0,
+    bytes_per_pixel=60.0,
 )

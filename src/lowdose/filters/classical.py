@@ -54,12 +54,13 @@ class ClassicalDenoiser:
     def needs(self) -> Needs:
         """What it asks of the engine, given its parameters."""
         binning = self._binning
-        # Beside the filter, the patch and its stabilised form are held in float64.
-        memory = self.spec.bytes_per_pixel + 40.0
+        memory = self.spec.bytes_per_pixel
+        if binning > 1:  # most of it is then held by what is put back on the full grid
+            memory = max(44.0, 12.0 + memory / binning**2)
         return Needs(
             halo=self.spec.halo(self.values),
             multiple=binning,
-            bytes_per_pixel=memory / binning**2 + (24.0 if binning > 1 else 0.0),
+            bytes_per_pixel=memory,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -108,5 +108,5 @@ GAUSSIAN = FilterSpec(
     reach=_reach,
     # exp(-1 / (2 sigma²)) = 1/2 makes the three taps 1/4, 1/2, 1/4.
     presets={"ede2018": {"sigma": 1 / math.sqrt(2 * math.log(2)), "radius": 1}},
-    bytes_per_pixel=24.0,
+    bytes_per_pixel=60.0,
 )

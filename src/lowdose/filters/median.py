@@ -77,5 +77,5 @@ MEDIAN = FilterSpec(
     apply=_apply,
     reach=lambda values: int(values["radius"]),
     presets={"ede2018": {"radius": 1}},
-    bytes_per_pixel=24.0,
+    bytes_per_pixel=60.0,
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 H = Parameter(
     name="h",
     kind="float",
-    default=0.7,
+    default=0.8,
     minimum=0.01,
     maximum=100.0,
     unit="noise",
@@ -36,7 +36,7 @@ PATCH_RADIUS = Parameter(
 DISTANCE = Parameter(
     name="distance",
     kind="int",
-    default=7,
+    default=5,
     minimum=1,
     maximum=40,
     unit="px",
@@ -45,7 +45,7 @@ DISTANCE = Parameter(
 EXPECTED = Parameter(
     name="expected",
     kind="float",
-    default=1.0,
+    default=0.5,
     minimum=0.0,
     maximum=100.0,
     unit="noise",
@@ -59,7 +59,7 @@ def nl_means(
     *,
     h: float,
     patch_radius: int = 2,
-    distance: int = 7,
+    distance: int = 5,
     expected: float = 0.0,
 ) -> Frame:
     r"""Average pixels whose surroundings look alike.
@@ -150,5 +150,5 @@ NL_MEANS = FilterSpec(
             "scale": "range",
         }
     },
-    bytes_per_pixel=96.0,
+    bytes_per_pixel=70.0,
 )

@@ -76,7 +76,8 @@ class FilterSpec:
     presets : mapping of str to mapping, optional
         Named sets of values.
     bytes_per_pixel : float
-        Peak memory of `apply` per pixel [B], its float64 result included.
+        Peak working memory of the denoiser per pixel [B], measured with `vst` on and
+        no binning.
     """
 
     name: str

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHAMBOLLE_WEIGHT = Parameter(
     name="weight",
     kind="float",
-    default=1.5,
+    default=1.0,
     minimum=0.001,
     maximum=1000.0,
     unit="noise",
@@ -38,7 +38,7 @@ CHAMBOLLE_EPS = Parameter(
 BREGMAN_WEIGHT = Parameter(
     name="weight",
     kind="float",
-    default=0.4,
+    default=0.7,
     minimum=1e-4,
     maximum=1000.0,
     unit="1/noise",
@@ -222,7 +222,7 @@ TV_CHAMBOLLE = FilterSpec(
     apply=_apply_chambolle,
     reach=lambda _values: None,
     presets={"ede2018": {"weight": 0.1, "eps": 2e-4, "scale": "range"}},
-    bytes_per_pixel=112.0,
+    bytes_per_pixel=110.0,
 )
 
 TV_BREGMAN = FilterSpec(
@@ -245,5 +245,5 @@ TV_BREGMAN = FilterSpec(
             "scale": "range",
         }
     },
-    bytes_per_pixel=72.0,
+    bytes_per_pixel=60.0,
 )
