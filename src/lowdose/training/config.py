@@ -119,6 +119,11 @@ class ScheduleConfig:
         along a cosine.
     warmup : int
         Steps of linear rise.
+    restarts : list of int
+        Steps at which the cosine begins anew [1]_, each time at `restart_factor`
+        times the rate of the cycle before.
+    restart_factor : float
+        See `restarts`.
     average : float
         Decay of the exponential moving average of the weights, which is what is
         kept.
@@ -133,6 +138,11 @@ class ScheduleConfig:
         Steps between validations; a checkpoint is written at each.
     precision : {"bfloat16", "float32"}
         Arithmetic of the forward and backward pass.
+
+    References
+    ----------
+    .. [1] I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm
+       Restarts", ICLR 2017. arXiv:1608.03983
     """
 
     steps: int
@@ -140,6 +150,8 @@ class ScheduleConfig:
     patch: int = 96
     learning_rate: float = 1e-3
     warmup: int = 300
+    restarts: list[int] = field(default_factory=list)
+    restart_factor: float = 0.4
     average: float = 0.999
     clip: float = 1.0
     freeze_norm: int = 0
@@ -150,6 +162,13 @@ class ScheduleConfig:
         _at_least(1, steps=self.steps, batch=self.batch, warmup=self.warmup)
         _at_least(16, patch=self.patch)
         _at_least(1, validate_every=self.validate_every)
+        bounds = [self.warmup, *self.restarts, self.steps]
+        if self.restarts and bounds != sorted(set(bounds)):
+            msg = (
+                f"training.restarts={self.restarts} must rise from warmup="
+                f"{self.warmup} to steps={self.steps}."
+            )
+            raise ParameterError(msg)
         if self.precision not in ("bfloat16", "float32"):
             msg = f"training.precision={self.precision!r}: use 'bfloat16' or 'float32'."
             raise ParameterError(msg)

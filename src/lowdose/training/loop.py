@@ -287,12 +287,15 @@ def root_mean_square(denoised: Tensor, clean: Tensor) -> Tensor:
 
 
 def learning_rate(step: int, plan: ScheduleConfig) -> float:
-    """Return the rate of a step: linear rise, then a cosine down to a hundredth."""
+    """Return the rate of a step: a linear rise, then cosines down to a hundredth."""
     if step < plan.warmup:
         return plan.learning_rate * (step + 1) / plan.warmup
-    share = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
-    low = 0.01 * plan.learning_rate
-    return low + (plan.learning_rate - low) * 0.5 * (1 + math.cos(math.pi * share))
+    bounds = [plan.warmup, *plan.restarts, plan.steps]
+    cycle = min(sum(step >= bound for bound in bounds) - 1, len(bounds) - 2)
+    share = (step - bounds[cycle]) / max(1, bounds[cycle + 1] - bounds[cycle])
+    high = plan.learning_rate * plan.restart_factor**cycle
+    low = 0.01 * high
+    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 def _what_matters(recipe: dict[str, Any]) -> dict[str, Any]:

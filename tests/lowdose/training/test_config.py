@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ def test_whole_numbers_serve_as_floats():
         ({"seed": True}, "seed is True"),
         ({"training": {"steps": 0}}, "steps=0"),
         ({"training": {"steps": 4, "precision": "half"}}, "precision='half'"),
+        ({"training": {"steps": 9, "warmup": 1, "restarts": [9]}}, "restarts=[9]"),
         ({"data": {"kinds": {"latice": 1.0}}}, "Did you mean 'lattice'"),
         ({"data": {"kinds": {}}}, "kinds"),
         ({"data": {"kinds": {"lattice": -1.0}}}, "kinds"),
@@ -57,7 +59,7 @@ def test_whole_numbers_serve_as_floats():
     ],
 )
 def test_a_wrong_entry_is_named(changes, message):
-    with pytest.raises(ParameterError, match=message.replace("(", r"\(")):
+    with pytest.raises(ParameterError, match=re.escape(message)):
         recipe_from_dict(table(**changes))
 
 

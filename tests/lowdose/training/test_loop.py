@@ -133,6 +133,18 @@ def test_the_learning_rate_rises_and_then_falls(recipe):
     assert rates[-1] == pytest.approx(0.01 * plan.learning_rate)
 
 
+def test_a_restart_begins_a_lower_cosine_and_leaves_the_first_as_it_was(recipe):
+    plain = dataclasses.replace(recipe.training, steps=100, warmup=10)
+    longer = dataclasses.replace(plain, steps=150, restarts=[100], restart_factor=0.4)
+    first, both = (
+        [loop.learning_rate(step, plan) for step in range(plan.steps)]
+        for plan in (plain, longer)
+    )
+    assert both[:100] == first
+    assert both[100] == pytest.approx(0.4 * plain.learning_rate)
+    assert both[-1] < 0.02 * plain.learning_rate
+
+
 def test_training_lowers_the_error(recipe, tmp_path):
     plan = dataclasses.replace(recipe.training, steps=300, validate_every=150, batch=4)
     run(dataclasses.replace(recipe, training=plan), tmp_path)
