@@ -58,7 +58,7 @@ def main() -> None:
     viewer.dims.set_current_step(0, middle)
     settle(0.5)
     viewer.reset_view()
-    widget.denoisers.choose(arguments.denoiser)
+    widget.choices.denoisers.choose(arguments.denoiser)
 
     def shoot(name: str) -> None:
         settle(0.7)
@@ -69,10 +69,10 @@ def main() -> None:
     shoot("before")
     show_preview(viewer, widget, shoot)
     widget.run()
-    wait(lambda: widget.jobs.busy)
-    wait(lambda: finished_frames(widget) > middle or not widget.jobs.busy)
+    wait(lambda: widget.runner.busy)
+    wait(lambda: widget.runner.frames_done > middle or not widget.runner.busy)
     shoot("during")
-    wait(lambda: not widget.jobs.busy)
+    wait(lambda: not widget.runner.busy)
     if widget.pair() is None:
         msg = f"The run did not succeed: {widget.status.text()}"
         raise SystemExit(msg)
@@ -80,7 +80,7 @@ def main() -> None:
     widget.compare.side_by_side.click()
     settle(0.3)
     viewer.reset_view()
-    viewer.scene.camera.zoom *= 2
+    viewer.scene.camera.zoom *= 4
     shoot("compare")
     widget.compare.side_by_side.click()
     assert layer in viewer.layers
@@ -100,12 +100,6 @@ def show_preview(
     shoot("preview")
     widget.preview_box.setChecked(False)
     viewer.reset_view()
-
-
-def finished_frames(widget: DenoiseWidget) -> int:
-    """Return how many frames of the run are done."""
-    result = widget._result
-    return int(result._out.done.sum()) if result is not None else 0
 
 
 def settle(seconds: float) -> None:

@@ -122,11 +122,11 @@ class PreviewRequest:
         """Denoise the rectangle: the same pixels that the whole run would give."""
         from lowdose.inference.engine import denoise_region
 
-        begin = time.perf_counter()
         # Before each of the two long pieces, the worker may stop here.
         yield
         denoiser = self.loader.load(self.denoiser, self.values)
         yield
+        begin = time.perf_counter()
         pixels = denoise_region(
             self.image.frame(self.frame),
             denoiser,
@@ -149,7 +149,7 @@ class Preview:
     request : PreviewRequest
         What it answers.
     seconds : float
-        How long it took [s].
+        How long it took, without loading the denoiser [s].
     """
 
     pixels: NDArray[np.float32]

@@ -87,6 +87,11 @@ class ResultLayer:
         return find_layer(self._viewer, self.uid)
 
     @property
+    def frames_done(self) -> int:
+        """Number of frames that are finished."""
+        return int(self._out.done.sum())
+
+    @property
     def name(self) -> str:
         """Name of the layer; empty where the user has removed it."""
         layer = self.layer

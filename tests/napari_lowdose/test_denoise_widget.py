@@ -18,6 +18,7 @@ from lowdose.errors import DeviceError
 from napari_lowdose._layers import METADATA_KEY
 from napari_lowdose.widgets import denoise as denoise_module
 from napari_lowdose.widgets import preview as preview_module
+from napari_lowdose.widgets import runner as runner_module
 from napari_lowdose.widgets.denoise import DenoiseWidget
 
 
@@ -45,7 +46,7 @@ def open_widget(fakes, qtbot):
         qtbot.addWidget(widget)
         for event in ("inserted", "removed", "reordered", "renamed"):
             getattr(viewer.layers.events, event).connect(widget.reset_choices)
-        widget.denoisers.choose(denoiser)
+        widget.choices.denoisers.choose(denoiser)
         opened.append(widget)
         return widget
 
@@ -87,7 +88,7 @@ def _status(widget):
 
 def _run(widget, until):
     widget.run()
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
 
 
 # A run that succeeds.
@@ -95,7 +96,7 @@ def _run(widget, until):
 
 def test_a_run_adds_a_denoised_layer_above_the_noisy_one(widget, viewer, until):
     viewer.add_points([[0, 0, 0]], name="marks")
-    widget.advanced_form.set_values({"gain": 2.0})
+    widget.choices.advanced_form.set_values({"gain": 2.0})
     _run(widget, until)
     assert _names(viewer) == ["noisy", "noisy (box)", "marks"]
     noisy, result = viewer.layers["noisy"], viewer.layers["noisy (box)"]
@@ -111,7 +112,7 @@ def test_a_run_adds_a_denoised_layer_above_the_noisy_one(widget, viewer, until):
 def test_the_result_lies_on_its_source_and_knows_where_it_comes_from(
     widget, viewer, until
 ):
-    widget.form.set_values({"width": 7})
+    widget.choices.form.set_values({"width": 7})
     _run(widget, until)
     noisy, result = viewer.layers["noisy"], viewer.layers["noisy (box)"]
     np.testing.assert_allclose(result.scale, (50, 4, 4))
@@ -149,7 +150,7 @@ def test_the_result_is_there_at_once_and_filled_frame_by_frame(
     assert np.isfinite(result._data_view).all()
     drawn = len(refreshed)
     fakes.gate.release(2)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert len(refreshed) <= drawn + 1
     np.testing.assert_allclose(result.data, noisy, rtol=1e-5)
 
@@ -164,7 +165,7 @@ def test_progress_is_shown_with_tiles_and_frames(open_widget, viewer, fakes, unt
     until(lambda: "2 of 4 tiles, frame 3 of 4" in widget.progress.text)
     assert "left" in widget.progress.text
     fakes.gate.release(2)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert widget.progress.isHidden()
     assert widget.run_button.isEnabled()
 
@@ -200,7 +201,7 @@ def test_single_frames_pyramids_and_stacks_of_stacks_can_be_run(open_widget, unt
     )
     widget = open_widget(viewer)
     for name in ("one", "four axes", "pyramid"):
-        widget.layers.choose(str(viewer.layers[name].unique_id))
+        widget.choices.layers.choose(str(viewer.layers[name].unique_id))
         _run(widget, until)
         np.testing.assert_allclose(viewer.layers[f"{name} (box)"].data, 1.0)
     assert viewer.layers["pyramid (box)"].data.shape == (2, 64, 64)
@@ -214,7 +215,7 @@ def test_a_second_run_replaces_the_first_result(widget, viewer, until):
     first = viewer.layers["noisy (box)"]
     first.name = "my favourite"
     first.contrast_limits = (1, 9)
-    widget.form.set_values({"width": 9})
+    widget.choices.form.set_values({"width": 9})
     _run(widget, until)
     assert _names(viewer) == ["noisy", "my favourite"]
     assert first.metadata[METADATA_KEY]["parameters"]["width"] == 9
@@ -232,7 +233,7 @@ def test_a_source_that_was_calibrated_since_takes_the_result_with_it(
 
 def test_a_second_run_adds_a_layer_where_asked(widget, viewer, until):
     _run(widget, until)
-    widget.options._replace.setChecked(False)
+    widget.choices.options._replace.setChecked(False)
     _run(widget, until)
     assert _names(viewer) == ["noisy", "noisy (box) [1]", "noisy (box)"]
 
@@ -250,8 +251,8 @@ def test_a_layer_of_the_users_with_the_name_of_a_result_is_not_touched(
 
 def test_another_denoiser_adds_another_layer(widget, viewer, until):
     _run(widget, until)
-    widget.denoisers.choose("network")
-    widget.layers.choose(str(viewer.layers["noisy"].unique_id))
+    widget.choices.denoisers.choose("network")
+    widget.choices.layers.choose(str(viewer.layers["noisy"].unique_id))
     _run(widget, until)
     assert set(_names(viewer)) == {"noisy", "noisy (box)", "noisy (network)"}
 
@@ -267,7 +268,7 @@ def test_cancel_takes_the_unfinished_result_back(open_widget, viewer, fakes, unt
     widget.cancel()
     assert "Stopping" in widget.progress.text
     fakes.gate.release(1)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert _names(viewer) == ["noisy"]
     assert re.search("Cancelled after [23] of 4 frames", _status(widget))
     assert len(fakes.loaded[0].batches) <= 3
@@ -283,13 +284,13 @@ def test_a_cancelled_second_run_leaves_the_first_result_as_it_was(
     result = viewer.layers["noisy (gated)"]
     data, metadata = result.data, dict(result.metadata)
     viewer.layers["noisy"].scale = (60, 5, 5)
-    widget.form.set_values({"width": 9})
+    widget.choices.form.set_values({"width": 9})
     widget.run()
     fakes.gate.release(2)
     until(lambda: result.data is not data)
     widget.cancel()
     fakes.gate.release(1)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert result.data is data
     assert result.metadata == metadata
     np.testing.assert_allclose(result.scale, (50, 4, 4))
@@ -302,7 +303,7 @@ def test_removing_the_result_stops_the_run(open_widget, viewer, fakes, until):
     until(lambda: viewer.layers["noisy (gated)"].visible)
     viewer.layers.remove(viewer.layers["noisy (gated)"])
     fakes.gate.release(1)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert _names(viewer) == ["noisy"]
     assert len(fakes.loaded[0].batches) <= 2
 
@@ -315,7 +316,7 @@ def test_removing_the_source_does_not_disturb_the_run(
     widget.run()
     viewer.layers.remove(viewer.layers["noisy"])
     fakes.gate.release(4)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     np.testing.assert_allclose(viewer.layers["noisy (gated)"].data, noisy, rtol=1e-5)
 
 
@@ -336,7 +337,7 @@ def test_an_expected_failure_is_a_notification_with_the_same_sentence(
     open_widget, viewer, fakes, until, monkeypatch
 ):
     shown = []
-    monkeypatch.setattr(denoise_module, "show_error", shown.append)
+    monkeypatch.setattr(runner_module, "show_error", shown.append)
     fakes.error = DeviceError("There is no CUDA device here.")
     widget = open_widget(viewer, "broken")
     _run(widget, until)
@@ -348,7 +349,7 @@ def test_a_fault_of_the_program_reaches_napari_with_its_traceback(
 ):
     received = []
     monkeypatch.setattr(
-        denoise_module.notification_manager,
+        runner_module.notification_manager,
         "receive_error",
         lambda *args: received.append(args),
     )
@@ -370,7 +371,7 @@ def test_without_a_layer_the_button_says_what_to_do(open_widget):
     assert "Open or add an image layer" in _status(widget)
     assert "Open or add an image layer" in widget.run_button.toolTip()
     widget.run()
-    assert not widget.jobs.busy
+    assert not widget.runner.busy
 
 
 def test_an_rgb_layer_is_refused_before_the_run(open_widget):
@@ -406,34 +407,34 @@ def test_an_all_nan_image_fails_with_the_sentence_of_the_core(open_widget, until
 
 
 def test_the_form_follows_the_denoiser_and_advanced_ones_are_apart(widget):
-    assert widget.form.names == ("width",)
-    assert widget.advanced_form.names == ("gain",)
-    assert widget.values() == {"width": 3, "gain": 1.0}
+    assert widget.choices.form.names == ("width",)
+    assert widget.choices.advanced_form.names == ("gain",)
+    assert widget.choices.values() == {"width": 3, "gain": 1.0}
 
 
 def test_a_preset_fills_the_form(widget):
-    widget.presets.setCurrentText("wide")
-    widget.presets.activated.emit(0)
-    assert widget.values()["width"] == 9
+    widget.choices.presets.setCurrentText("wide")
+    widget.choices.presets.activated.emit(0)
+    assert widget.choices.values()["width"] == 9
 
 
 def test_values_are_remembered_per_denoiser_and_across_closing(
     widget, viewer, open_widget
 ):
-    widget.form.set_values({"width": 11})
-    widget.denoisers.choose("network")
-    assert widget.values()["width"] == 3
-    widget.form.set_values({"width": 13})
-    widget.denoisers.choose("box")
-    assert widget.values()["width"] == 11
+    widget.choices.form.set_values({"width": 11})
+    widget.choices.denoisers.choose("network")
+    assert widget.choices.values()["width"] == 3
+    widget.choices.form.set_values({"width": 13})
+    widget.choices.denoisers.choose("box")
+    assert widget.choices.values()["width"] == 11
     widget.close_for_good()
     again = open_widget(viewer)
-    assert again.values()["width"] == 11
+    assert again.choices.values()["width"] == 11
 
 
 def test_the_card_of_the_denoiser_is_shown(widget):
-    assert "The box denoiser." in widget.card._summary.text()
-    assert "Journal of Tests" in widget.card._details.text()
+    assert "The box denoiser." in widget.choices.card._summary.text()
+    assert "Journal of Tests" in widget.choices.card._details.text()
 
 
 def test_the_first_choice_is_that_of_the_preferences(viewer, fakes, qtbot, monkeypatch):
@@ -446,13 +447,13 @@ def test_the_first_choice_is_that_of_the_preferences(viewer, fakes, qtbot, monke
     )
     widget = DenoiseWidget(viewer)
     qtbot.addWidget(widget)
-    assert widget.denoisers.name == "broken"
-    options = widget.options.options()
+    assert widget.choices.denoisers.name == "broken"
+    options = widget.choices.options.options()
     assert options.device == "cpu"
     assert options.tile == 256
-    widget.options.form.set_values({"tile": 0})
-    assert widget.options.form.field("tile").text() == "auto"
-    assert widget.options.options().tile is None
+    widget.choices.options.form.set_values({"tile": 0})
+    assert widget.choices.options.form.field("tile").text() == "auto"
+    assert widget.choices.options.options().tile is None
     assert options.precision == "auto"
 
 
@@ -486,7 +487,7 @@ def test_the_preview_shows_the_frame_in_view_where_it_lies(
         layer.data_to_world((0, 3, 4)), noisy.data_to_world((2, 8, 12))
     )
     assert viewer.layers.selection.active is noisy
-    assert widget.layers.layer is noisy
+    assert widget.choices.layers.layer is noisy
     assert "Preview of 20 × 10 px" in _status(widget)
 
 
@@ -500,7 +501,7 @@ def test_the_preview_follows_parameters_and_frames(
     widget.preview_box.setChecked(True)
     until(lambda: _preview(viewer) is not None)
     layer = _preview(viewer)
-    widget.advanced_form.set_values({"gain": 2.0})
+    widget.choices.advanced_form.set_values({"gain": 2.0})
     until(lambda: np.allclose(layer.data[0], 2.0 * noisy[0, :10, :10]))
     viewer.dims.set_current_step(0, 3)
     until(lambda: np.allclose(layer.data[0], 2.0 * noisy[3, :10, :10]))
@@ -515,7 +516,7 @@ def test_of_changes_during_a_preview_only_the_latest_is_computed(
     widget.preview_box.setChecked(True)
     until(lambda: fakes.loaded)
     for gain in (2.0, 3.0, 4.0):
-        widget.advanced_form.set_values({"gain": gain})
+        widget.choices.advanced_form.set_values({"gain": gain})
     until(lambda: widget.preview._again)
     fakes.gate.release(10)
     until(lambda: _preview(viewer) is not None)
@@ -552,10 +553,10 @@ def test_a_run_waits_for_the_preview_and_switches_it_off(
     until(lambda: fakes.loaded)
     widget.run()
     assert not widget.preview_box.isChecked()
-    assert not widget.jobs.busy
+    assert not widget.runner.busy
     assert not widget.run_button.isEnabled()
     fakes.gate.release(5)
-    until(lambda: "noisy (gated)" in _names(viewer) and not widget.jobs.busy)
+    until(lambda: "noisy (gated)" in _names(viewer) and not widget.runner.busy)
     assert _names(viewer) == ["noisy", "noisy (gated)"]
 
 
@@ -580,7 +581,7 @@ def test_a_preview_that_fails_says_so_and_the_next_works(
     fakes.error = DeviceError("There is no CUDA device here.")
     widget.preview_box.setChecked(True)
     until(lambda: "No preview. There is no CUDA device here." in _status(widget))
-    widget.denoisers.choose("box")
+    widget.choices.denoisers.choose("box")
     until(lambda: _preview(viewer) is not None)
 
 
@@ -612,7 +613,7 @@ def test_another_source_gets_a_preview_of_its_own(
     widget.preview_box.setChecked(True)
     until(lambda: _preview(viewer) is not None)
     assert _preview(viewer).data.ndim == 2
-    widget.layers.choose(str(viewer.layers["noisy"].unique_id))
+    widget.choices.layers.choose(str(viewer.layers["noisy"].unique_id))
     until(lambda: _preview(viewer) is not None and _preview(viewer).data.ndim == 3)
     assert widget.preview_box.isChecked()
     assert flat in viewer.layers
@@ -665,7 +666,7 @@ def test_tearing_down_stops_the_work_and_leaves_nothing(
     let_events_run()
     assert len(fakes.loaded[0].batches) <= 2
     viewer.add_image(np.zeros((5, 5)), name="later")
-    assert widget.layers.findText("later") < 0  # deaf by now
+    assert widget.choices.layers.findText("later") < 0  # deaf by now
 
 
 def test_tearing_down_a_preview_leaves_no_layer_and_no_callback(
@@ -710,9 +711,9 @@ def test_two_widgets_in_two_viewers_share_nothing(
     other = ViewerModel()
     other.add_image(np.ones((2, 20, 20)), name="theirs")
     one, two = open_widget(viewer, "gated"), open_widget(other)
-    one.form.set_values({"width": 21})
+    one.choices.form.set_values({"width": 21})
     one.run()
-    assert two.values()["width"] == 3
+    assert two.choices.values()["width"] == 3
     assert two.run_button.isEnabled()
     assert two.progress.isHidden()
     two.preview_box.setChecked(True)
@@ -720,14 +721,14 @@ def test_two_widgets_in_two_viewers_share_nothing(
     assert _names(viewer) == ["noisy", "noisy (gated)"]
     two.preview_box.setChecked(False)
     two.run()
-    until(lambda: not two.jobs.busy)
-    assert one.jobs.busy
+    until(lambda: not two.runner.busy)
+    assert one.runner.busy
     assert _names(other) == ["theirs", "theirs (box)"]
     fakes.gate.release(4)
-    until(lambda: not one.jobs.busy)
+    until(lambda: not one.runner.busy)
     assert _names(viewer) == ["noisy", "noisy (gated)"]
     again = open_widget(other)
-    assert again.values()["width"] == 3
+    assert again.choices.values()["width"] == 3
 
 
 # Opening.
@@ -752,7 +753,8 @@ from napari_lowdose.widgets.denoise import DenoiseWidget
 widget = DenoiseWidget(viewer)
 widget.show()
 app.processEvents()
-print("torch" in sys.modules, time.process_time() - begin, widget.denoisers.count())
+spent = time.process_time() - begin
+print("torch" in sys.modules, spent, widget.choices.denoisers.count())
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -765,9 +767,9 @@ print("torch" in sys.modules, time.process_time() - begin, widget.denoisers.coun
 
 
 def test_the_widget_is_narrow_enough_for_a_dock(widget):
-    assert isinstance(widget.layers.layer, Image)
+    assert isinstance(widget.choices.layers.layer, Image)
     assert widget.minimumSizeHint().width() < 260
-    widget.advanced.unfold()
+    widget.choices.advanced.unfold()
     assert widget.minimumSizeHint().width() < 260
 
 
@@ -778,6 +780,6 @@ def test_the_main_thread_stays_free_while_a_denoiser_is_slow(
     begin = time.perf_counter()
     widget.run()
     assert time.perf_counter() - begin < 5
-    assert widget.jobs.busy
+    assert widget.runner.busy
     fakes.gate.release(4)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)

@@ -47,8 +47,8 @@ def _no_thread_is_left():
 
 def _open(viewer, denoiser="gaussian"):
     dock, widget = viewer.window.add_plugin_dock_widget(PLUGIN, "Denoise")
-    widget.denoisers.choose(denoiser)
-    widget.options.form.set_values({"device": "cpu"})
+    widget.choices.denoisers.choose(denoiser)
+    widget.choices.options.form.set_values({"device": "cpu"})
     return dock, widget
 
 
@@ -60,7 +60,7 @@ def test_a_real_filter_denoises_the_layer_in_a_real_window(open_viewer, noisy, u
     viewer = open_viewer()
     _, widget = _open(viewer)
     widget.run()
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     result = viewer.layers["noisy (gaussian)"]
     assert result.data.std() < 0.6 * noisy.std()
     np.testing.assert_allclose(
@@ -126,7 +126,7 @@ def test_hiding_the_dock_does_not_stop_the_work(open_viewer, fakes, until):
     widget.run()
     dock.setVisible(False)
     fakes.gate.release(4)
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert not widget.closed
     assert "noisy (gated)" in _names(viewer)
 
@@ -136,14 +136,14 @@ def test_a_closed_dock_can_be_opened_again_and_remembers(
 ):
     viewer = open_viewer()
     dock, widget = _open(viewer)
-    name = widget.form.names[0]
-    before = widget.values()[name]
-    widget.form.set_values({name: before + 1})
+    name = widget.choices.form.names[0]
+    before = widget.choices.values()[name]
+    widget.choices.form.set_values({name: before + 1})
     dock.destroyOnClose()
     let_events_run()
     _, again = _open(viewer)
     assert again is not widget
-    assert again.values()[name] == before + 1
+    assert again.choices.values()[name] == before + 1
 
 
 def test_a_closed_widget_leaves_no_trace(open_viewer, fakes, let_events_run):
@@ -184,7 +184,7 @@ def test_comparing_in_a_real_window_puts_everything_back(
     viewer = open_viewer(show=True)
     _, widget = _open(viewer)
     widget.run()
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     before = [(x.name, x.visible, x.contrast_limits) for x in viewer.layers]
     widget.compare.side_by_side.click()
     let_events_run()
@@ -201,7 +201,7 @@ def test_closing_the_window_while_comparing_raises_nothing(
     viewer = open_viewer()
     _, widget = _open(viewer)
     widget.run()
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     widget.compare.side_by_side.click()
     viewer.close()
     let_events_run()
@@ -233,9 +233,9 @@ def test_the_widget_works_with_the_proxy_that_plugins_are_given(
     viewer.add_image(noisy, name="noisy")
     widget = DenoiseWidget(viewer)  # a private attribute of napari would be an error
     viewer.window.add_dock_widget(widget)
-    widget.denoisers.choose("gaussian")
+    widget.choices.denoisers.choose("gaussian")
     widget.run()
-    until(lambda: not widget.jobs.busy)
+    until(lambda: not widget.runner.busy)
     assert "noisy (gaussian)" in _names(viewer)
     widget.compare.side_by_side.click()
     widget.compare.side_by_side.click()
