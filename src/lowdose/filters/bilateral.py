@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_amplitude, as_frame
 from lowdose.filters.spec import SCALE, FilterSpec, Frame, Values
 from lowdose.parameters import Parameter
 
@@ -22,7 +22,7 @@ SIGMA_COLOR = Parameter(
     default=3.5,
     minimum=0.01,
     maximum=10_000.0,
-    unit="noise",
+    unit="sigma",
     help="Difference in brightness that still counts as alike; larger is smoother.",
 )
 SIGMA_SPACE = Parameter(
@@ -90,7 +90,7 @@ def bilateral_filter(
        ICCV 1998, 839-846, doi:10.1109/ICCV.1998.710815.
     """
     values = as_frame(frame)
-    sigma_color = float(SIGMA_COLOR.validate(sigma_color))
+    sigma_color = as_amplitude("sigma_color", sigma_color, lowest=1e-18)
     sigma_space = float(SIGMA_SPACE.validate(sigma_space))
     radius = int(RADIUS.validate(radius)) or _automatic(sigma_space)
     # Only differences matter; about the mean they keep the most digits in float32.

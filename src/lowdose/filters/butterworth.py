@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_frame
 from lowdose.filters.spec import FilterSpec, Frame, Values
 from lowdose.parameters import Parameter
 

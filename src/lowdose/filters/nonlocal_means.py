@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_amplitude, as_frame
 from lowdose.filters.spec import SCALE, FilterSpec, Frame, Values
 from lowdose.parameters import Parameter
 
@@ -21,7 +21,7 @@ H = Parameter(
     default=0.8,
     minimum=0.01,
     maximum=100.0,
-    unit="noise",
+    unit="sigma",
     help="Difference of patches that still counts as alike; larger is smoother.",
 )
 PATCH_RADIUS = Parameter(
@@ -48,7 +48,7 @@ EXPECTED = Parameter(
     default=0.5,
     minimum=0.0,
     maximum=100.0,
-    unit="noise",
+    unit="sigma",
     help="Noise whose share is taken off the differences of patches; 0 takes off none.",
     advanced=True,
 )
@@ -112,9 +112,9 @@ def nl_means(
         values,
         patch_size=2 * int(PATCH_RADIUS.validate(patch_radius)) + 1,
         patch_distance=int(DISTANCE.validate(distance)),
-        h=float(H.validate(h)),
+        h=as_amplitude("h", h, lowest=1e-18),
         fast_mode=True,
-        sigma=float(EXPECTED.validate(expected)),
+        sigma=as_amplitude("expected", expected),
         preserve_range=True,
     )
     return np.asarray(result).reshape(values.shape)  # it drops axes of one pixel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_amplitude, as_frame
 from lowdose.filters.spec import SCALE, FilterSpec, Frame, Values
 from lowdose.parameters import Parameter
 
@@ -23,7 +23,7 @@ CHAMBOLLE_WEIGHT = Parameter(
     default=1.0,
     minimum=0.001,
     maximum=1000.0,
-    unit="noise",
+    unit="sigma",
     help="Weight of the total variation; larger is smoother.",
 )
 CHAMBOLLE_EPS = Parameter(
@@ -41,7 +41,7 @@ BREGMAN_WEIGHT = Parameter(
     default=0.7,
     minimum=1e-4,
     maximum=1000.0,
-    unit="1/noise",
+    unit="1/sigma",
     help="Weight of the likeness to the frame; smaller is smoother.",
 )
 BREGMAN_EPS = Parameter(
@@ -50,7 +50,7 @@ BREGMAN_EPS = Parameter(
     default=1e-3,
     minimum=1e-8,
     maximum=0.1,
-    unit="noise",
+    unit="sigma",
     help="Stop when an iteration changes pixels by less than this (rms).",
     advanced=True,
 )
@@ -117,7 +117,7 @@ def tv_chambolle(
     return np.asarray(
         denoise(
             as_frame(frame),
-            weight=float(CHAMBOLLE_WEIGHT.validate(weight)),
+            weight=as_amplitude("weight", weight, lowest=1e-18),
             eps=float(CHAMBOLLE_EPS.validate(eps)),
             max_num_iter=int(ITERATIONS.validate(iterations)),
         )
@@ -180,8 +180,8 @@ def tv_bregman(
     repeats = (3 if height == 1 else 1, 3 if width == 1 else 1)
     result = denoise_tv_bregman(
         np.tile(values, repeats),
-        weight=float(BREGMAN_WEIGHT.validate(weight)),
-        eps=float(BREGMAN_EPS.validate(eps)),
+        weight=as_amplitude("weight", weight, lowest=1e-18),
+        eps=as_amplitude("eps", eps),
         max_num_iter=int(ITERATIONS.validate(iterations)),
         isotropic=bool(ISOTROPIC.validate(isotropic)),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_amplitude, as_frame
 from lowdose.filters.spec import FilterSpec, Frame, Values
 from lowdose.noise import noise_sigma
 from lowdose.parameters import Parameter
@@ -120,6 +120,7 @@ def wavelet_shrink(
        and Statistics, Springer 1995, 125-150, doi:10.1007/978-1-4612-2544-7_9.
     """
     values = as_frame(frame)
+    sigma = as_amplitude("sigma", sigma)
     wavelet = str(WAVELET.validate(wavelet))
     levels, shifts = int(LEVELS.validate(levels)), int(SHIFTS.validate(shifts))
     mode = str(MODE.validate(mode))

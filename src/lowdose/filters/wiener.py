@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from lowdose.filters.frame import as_frame
+from lowdose.filters.arguments import as_amplitude, as_frame
 from lowdose.filters.spec import FilterSpec, Frame, Values
 from lowdose.noise import noise_sigma
 from lowdose.parameters import Parameter
@@ -99,6 +99,7 @@ def wiener_filter(
     """
     values = as_frame(frame)
     radius = int(RADIUS.validate(radius))
+    noise = as_amplitude("noise", noise)
     mode = _NDIMAGE_MODE[str(BORDER.validate(border))]
     mean, variance = _local_moments(values, radius, mode)
     largest = np.maximum(variance, noise)

@@ -67,6 +67,11 @@ class Blocks:
         names = [field.name for field in fields(self)]
         return type(self)(**{name: getattr(self, name)[chosen] for name in names})
 
+    def thinned(self, at_most: int) -> Self:
+        """Return a regular selection where there are more blocks than `at_most`."""
+        every = -(-self.size // max(1, at_most))
+        return self if every <= 1 else self.select(np.arange(self.size) % every == 0)
+
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """Return the blocks of several frames as one set."""
@@ -88,9 +93,7 @@ def block_edges(shape: tuple[int, int]) -> tuple[int, ...]:
     return tuple(edge for edge in (16, 8, 4) if min(shape) >= 6 * edge) or (4,)
 
 
-def single_frame_blocks(
-    frame: NDArray[Any], edges: Sequence[int], *, at_most: int
-) -> list[Blocks]:
+def single_frame_blocks(frame: NDArray[Any], edges: Sequence[int]) -> list[Blocks]:
     """Measure mean, noise and structure in the blocks of one frame.
 
     Parameters
@@ -101,8 +104,6 @@ def single_frame_blocks(
     edges : sequence of int
         Edges of a pair of blocks [px], even: each block is as high as that and half
         as wide.
-    at_most : int
-        Return a regular selection where there are more blocks than this.
 
     Returns
     -------
@@ -132,9 +133,8 @@ def single_frame_blocks(
             octave=octave.ravel(),
             two_octaves=two_octaves.ravel(),
             pixels=np.full(good.size, float(tiling.pixels)),
-        ).select((good & _swapped(good)).ravel())
-        every = -(-blocks.size // max(1, at_most))
-        results.append(blocks.select(np.arange(blocks.size) % max(1, every) == 0))
+        )
+        results.append(blocks.select((good & _swapped(good)).ravel()))
     return results
 
 

@@ -99,6 +99,22 @@ def test_functions_refuse_what_is_no_frame(name):
         function(np.array([[1.0, np.nan], [0.0, 1.0]]))
 
 
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+def test_functions_refuse_impossible_amplitudes_and_take_any_other(value):
+    frame = 1e6 * counts((9, 9))
+    for function, name in (
+        (bilateral_filter, "sigma_color"),
+        (wiener_filter, "noise"),
+        (wavelet_shrink, "sigma"),
+        (tv_chambolle, "weight"),
+        (tv_bregman, "weight"),
+        (nl_means, "h"),
+    ):
+        with pytest.raises(ParameterError, match=name):
+            function(frame, **{name: value})
+        assert np.isfinite(function(frame, **{name: 1e6})).all()
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_take_any_real_type_and_leave_it_untouched(name):
     frame = counts((24, 31)).astype(np.uint16)

@@ -1,12 +1,13 @@
-"""The check that every filter makes of what it is given."""
+"""The checks that filters make of what they are given."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowdose.errors import InvalidImageError
+from lowdose.errors import InvalidImageError, ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -48,3 +49,34 @@ def as_frame(image: ArrayLike) -> NDArray[np.float64]:
         )
         raise InvalidImageError(msg)
     return frame
+
+
+def as_amplitude(name: str, value: float, *, lowest: float = 0.0) -> float:
+    """Return an amplitude as a float.
+
+    The functions take amplitudes in the unit of the frame, whatever it is; the
+    ranges that are declared for the denoisers hold in units of the noise.
+
+    Parameters
+    ----------
+    name : str
+        For the message.
+    value : float
+        The amplitude.
+    lowest : float, optional
+        Smallest value that is allowed.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If it is not finite, or below `lowest`.
+    """
+    amplitude = float(value)
+    if not (math.isfinite(amplitude) and amplitude >= lowest):
+        msg = f"{name}={value!r} must be a finite number of at least {lowest:g}."
+        raise ParameterError(msg)
+    return amplitude
