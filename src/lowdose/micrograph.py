@@ -325,6 +325,8 @@ class Micrograph:
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
     ) -> NDArray[Any]:
         """Read everything into one numpy array."""
+        if copy is None:  # "only if needed", which numpy 1 does not know by this name
+            return np.asarray(self.data, dtype=dtype)
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:

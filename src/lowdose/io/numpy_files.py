@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 import zipfile
+import zlib
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from lowdose.io import paths
 from lowdose.io.axes import bare_claims
 from lowdose.io.contents import (
     Contents,
+    check_expansion,
     check_promise,
     choose,
     drop_channel_axis,
@@ -48,6 +50,17 @@ _LOCAL_HEADER: Final = 30
 _LARGEST_RECORD: Final = 2**26
 
 
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
 class _Header:
     """What an NPY header says: shape, type, order, and where the data begins."""
 
@@ -66,17 +79,25 @@ class _Header:
         self.order = "F" if header[1] else "C"
         self.dtype: np.dtype[Any] = header[2]
         self.length = file.tell() - start
+        if any(n < 0 for n in self.shape):
+            msg = (
+                f"{source} is damaged: its header says that the shape is {self.shape}."
+            )
+            raise FormatError(msg)
+
+    def check(self, source: str) -> None:
+        """Refuse an array that would have to be unpickled."""
         if self.dtype.hasobject:
             msg = (
                 f"{source} holds Python objects, which are never loaded since they can "
                 "run code. Save the array as numbers."
             )
             raise InvalidImageError(msg)
-        if any(n < 0 for n in self.shape):
-            msg = (
-                f"{source} is damaged: its header says that the shape is {self.shape}."
-            )
-            raise FormatError(msg)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it can be an image."""
+        return len(self.shape) >= 2 and self.dtype.kind in "buif"
 
     @property
     def nbytes(self) -> int:
@@ -102,6 +123,7 @@ def open_npy(path: Path, dataset: str | None) -> Contents:
         raise FormatError(msg)
     with path.open("rb") as file:
         header = _Header(file, source)
+    header.check(source)
     data = _map(path, 0, header, source)
     return _contents(data, None, source, "NPY")
 
@@ -135,16 +157,22 @@ def open_npz(path: Path, dataset: str | None) -> Contents:
             for name, info in entries.items():
                 with archive.open(info) as file:
                     headers[name] = _Header(file, f"{source} ({name})")
-            record = _npz_record(archive, entries, headers, source)
-            images = [name for name, h in headers.items() if len(h.shape) >= 2]
-            name = choose(images, dataset, source=source)
+            images = [name for name, header in headers.items() if header.is_image]
+            # Where there is none, the one array is opened to say what is wrong.
+            name = choose(images or list(headers), dataset, source=source)
+            headers[name].check(source)
+            record = (
+                _npz_record(archive, entries, headers, source)
+                if name == _DATA
+                else None
+            )
             data = _npz_array(path, archive, entries[name], headers[name])
             compression = zipfile.compressor_names.get(  # type: ignore[attr-defined]
                 entries[name].compress_type, "unknown"
             )
     except LowDoseError:
         raise
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+    except _DAMAGE as error:
         msg = f"{source} is a damaged NPZ file: {error}."
         raise FormatError(msg) from error
     compression = "none" if compression == "store" else str(compression)
@@ -188,10 +216,13 @@ class _NpzFrames:
         self._layout = layout
         # Zip wants the checksum of the whole in one go, frames come in any order.
         self._array = paths.temporary_name(part.with_name(part.name.strip(".")))
-        paths.reserve(self._array)
-        self._frames = RawFrames(
-            self._array, _write_header(self._array, layout), layout
-        )
+        try:
+            paths.reserve(self._array)
+            header = _write_header(self._array, layout)
+            self._frames = RawFrames(self._array, header, layout)
+        except BaseException:
+            paths.remove(self._array)
+            raise
 
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame."""
@@ -255,6 +286,9 @@ def _npz_array(
     )
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
         return _map(path, _data_start(path, info), header, source)
+    check_expansion(
+        header.nbytes, info.compress_size, source=source, shape=header.shape
+    )
     with archive.open(info) as file:
         array: NDArray[Any] = npy_format.read_array(file, allow_pickle=False)
     return array

@@ -93,13 +93,17 @@ def make_ome_xml(layout: Layout, letters: str, record: str) -> bytes:
     return xml
 
 
-def read_ome_xml(text: str, *, source: str) -> tuple[dict[str, Claim], str | None]:
-    """Return what OME-XML says about the axes of the first image.
+def read_ome_xml(
+    text: str, number: int, *, source: str
+) -> tuple[dict[str, Claim], str | None]:
+    """Return what OME-XML says about the axes of an image.
 
     Parameters
     ----------
     text : str
         The XML.
+    number : int
+        Which of its images, counted from 0.
     source : str
         Name of the file, for messages.
 
@@ -124,8 +128,10 @@ def read_ome_xml(text: str, *, source: str) -> tuple[dict[str, Claim], str | Non
     except ET.ParseError as error:
         msg = f"The OME metadata in {source} is damaged: {error}."
         raise FormatError(msg) from error
-    pixels = next((e for e in root.iter() if _local(e) == "Pixels"), None)
-    claims = {} if pixels is None else _claims(pixels.attrib)
+    pixels = [e.attrib for e in root.iter() if _local(e) == "Pixels"]
+    claims = _claims(pixels[number]) if number < len(pixels) else {}
+    if number > 0:  # we write one image to a file
+        return claims, None
     for annotation in root.iter():
         if annotation.attrib.get("Namespace") == NAMESPACE:
             values = [e.text for e in annotation.iter() if _local(e) == "Value"]

@@ -181,14 +181,10 @@ def _from_record(
 
 def _conflict(recorded: Calibration, found: Calibration) -> str:
     """Return the recorded spacing that the tags contradict, or an empty text."""
-    tagged = {axis.label: axis for axis in found.axes[:-2]}
-    pairs = [(axis, tagged.get(axis.label)) for axis in recorded.axes[:-2]]
-    # The two axes of the image are the same ones whatever they are called.
-    pairs += zip(recorded.axes[-2:], found.axes[-2:], strict=True)
-    for axis, tag in pairs:
-        if tag is None or not (axis.calibrated and tag.calibrated):
-            continue
-        if not _agree(axis, tag):
+    # From the image backwards, whatever the axes are called; of axes that the format
+    # does not know, nothing can be said.
+    for axis, tag in zip(reversed(recorded.axes), reversed(found.axes), strict=False):
+        if axis.calibrated and tag.calibrated and not _agree(axis, tag):
             return f"{axis.label} {axis.spacing:g} {axis.unit}"
     return ""
 

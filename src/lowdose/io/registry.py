@@ -167,10 +167,10 @@ def format_to_read(path: Path) -> Format:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     by_name = _by_suffix(path)
-    if by_name is INSTRUMENT:
+    by_content = _by_content(head, by_name)
+    if by_name is INSTRUMENT and by_content in (None, HDF5):
         # Several of these are HDF5 inside, so that the name has to say which.
         return INSTRUMENT
-    by_content = _by_content(head, by_name)
     if by_content is not None:
         return by_content
     if by_name is MRC and _is_old_mrc(head):
@@ -225,7 +225,7 @@ def _by_content(head: bytes, by_name: Format | None) -> Format | None:
         return HDF5
     if head[208:212] in (b"MAP ", b"MAP\0"):
         return MRC
-    if head.startswith(b"PK\x03\x04") and by_name is NPZ:
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and by_name is NPZ:
         return NPZ
     return None
 

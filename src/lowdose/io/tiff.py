@@ -149,7 +149,7 @@ def _open(
         data = FrameArray(reader, shape[:end], series.dtype)
     held = _held_axes(shape[:end], axes, wanted.get("c"), source)
     letters = "".join(a for n, a in enumerate(axes[:end]) if n not in held)
-    claims, record = read_claims(tiff, series.kind, source=source)
+    claims, record = read_claims(tiff, number, source=source)
     name = _NAMES.get(series.kind, "TIFF")
     return make_contents(
         hold_axes(data, held),

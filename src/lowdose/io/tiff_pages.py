@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from lowdose.errors import FormatError
+from lowdose.errors import FormatError, MissingExtraError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +76,8 @@ class TiffPages:
         ------
         FormatError
             If the page is missing or its data is damaged.
+        MissingExtraError
+            If decoding it needs a codec that is not installed.
         """
         page_number, plane = divmod(number, self._planes)
         with self._lock:
@@ -92,6 +94,12 @@ class TiffPages:
             # The codecs each raise errors of their own, derived from RuntimeError,
             # zlib.error, ValueError and more.
             except Exception as error:
+                if "imagecodecs" in str(error):
+                    msg = (
+                        f"{self._path.name} cannot be decoded: {error}. Install it "
+                        'with: pip install "napari-lowdose[formats]"'
+                    )
+                    raise MissingExtraError(msg) from error
                 msg = (
                     f"Image {number} of {self._path.name} cannot be decoded: {error}. "
                     "Copy the file again from its source."

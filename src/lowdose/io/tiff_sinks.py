@@ -13,6 +13,7 @@ JSON description of the plain one.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import tifffile
@@ -88,14 +89,15 @@ def create_backend(part: Path, path: Path, layout: Layout) -> Backend:
         record = to_record(layout.calibration, layout.shape)
         axes = "Q" * (len(layout.shape) - 2) + "YX"
         arguments = {"metadata": {"axes": axes, RECORD_NAME: record}}
-    # A last axis of one sample, spelt out: else a width of one is taken for it.
-    shape = (*layout.shape, 1) if imagej else layout.shape
+    if not imagej:
+        # A pixel is one sample. Unsaid, a width of one would be taken for the samples.
+        arguments |= {"planarconfig": "contig", "extrasamples": ()}
     # tifffile would write OME-XML of its own, by the name; ours comes as description.
     with tifffile.TiffWriter(
         part, bigtiff=big, byteorder="<", imagej=imagej, ome=False
     ) as writer:
         place = writer.write(
-            shape=shape,
+            shape=layout.shape,
             dtype=layout.dtype.newbyteorder("<"),
             photometric="minisblack",
             contiguous=True,
@@ -114,13 +116,17 @@ def _stack_letters(axes: tuple[Axis, ...]) -> str | None:
 
 
 def _imagej_can(layout: Layout, letters: str | None) -> bool:
-    return layout.dtype.name in _IMAGEJ_TYPES and letters in ("", "T", "Z", "TZ")
+    return (
+        layout.dtype.name in _IMAGEJ_TYPES
+        and letters in ("", "T", "Z", "TZ")
+        and layout.shape[-1] > 1  # tifffile takes a width of one for the samples
+    )
 
 
 def _imagej_arguments(layout: Layout, letters: str, text: str) -> dict[str, Any]:
     """Return what makes tifffile write a calibrated ImageJ TIFF."""
     axes = dict(zip(f"{letters}YX", layout.calibration.axes, strict=True))
-    metadata: dict[str, Any] = {"axes": f"{letters}YXS", "Info": text}
+    metadata: dict[str, Any] = {"axes": f"{letters}YX", "Info": text}
     arguments: dict[str, Any] = {
         "metadata": metadata,
         "resolutionunit": _NO_RESOLUTION_UNIT,
@@ -134,7 +140,7 @@ def _imagej_arguments(layout: Layout, letters: str, text: str) -> dict[str, Any]
     x, y = _spacing_in(axes["X"], unit), _spacing_in(axes["Y"], unit)
     if not x or not y or not all(1e-9 < value < 1e9 for value in (x, y)):
         return arguments  # rationals of 32 bits cannot say it; the record does
-    arguments["resolution"] = (1 / x, 1 / y)
+    arguments["resolution"] = (_pixels_per_unit(x), _pixels_per_unit(y))
     metadata["unit"] = unit
     for letter in "XY":
         # In pixels, and the other way round: the pixel with the coordinate zero.
@@ -144,6 +150,16 @@ def _imagej_arguments(layout: Layout, letters: str, text: str) -> dict[str, Any]
     if "Z" in axes and (z := _spacing_in(axes["Z"], unit)):
         metadata["spacing"] = z
     return arguments
+
+
+def _pixels_per_unit(spacing: float) -> tuple[int, int]:
+    """Return the inverse of a spacing as numerator and denominator of 32 bits."""
+    largest = 2**32 - 1
+    if spacing < 1:
+        ratio = Fraction(1 / spacing).limit_denominator(int(largest * spacing))
+        return ratio.numerator, ratio.denominator
+    ratio = Fraction(spacing).limit_denominator(int(largest / spacing))
+    return ratio.denominator, ratio.numerator
 
 
 def _spacing_in(axis: Axis, unit: str) -> float | None:

@@ -32,7 +32,7 @@ _GATAN_UNIT, _GATAN_SCALE = 65003, 65009
 
 
 def read_claims(
-    tiff: tifffile.TiffFile, kind: str, *, source: str
+    tiff: tifffile.TiffFile, number: int, *, source: str
 ) -> tuple[Claims, Mapping[str, Any] | None]:
     """Return what a TIFF says about its axes, and our record if it has one.
 
@@ -40,8 +40,8 @@ def read_claims(
     ----------
     tiff : tifffile.TiffFile
         The open file.
-    kind : str
-        tifffile's name for the dialect of the series that is read.
+    number : int
+        Number of the series that is read.
     source : str
         Name of the file, for messages.
 
@@ -53,24 +53,22 @@ def read_claims(
         The calibration record.
     """
     if tiff.is_ome and tiff.ome_metadata:
-        claims, text = read_ome_xml(tiff.ome_metadata, source=source)
+        claims, text = read_ome_xml(tiff.ome_metadata, number, source=source)
         return claims, from_text(text, source=source)
+    page = tiff.series[number].keyframe
+    if number > 0:  # the dialects below describe the first image
+        return _resolution(page), None
     metadata = tiff.imagej_metadata
     if metadata is not None:
         record = from_text(str(metadata.get("Info", "")), source=source)
-        return _imagej(tiff, metadata), record
-    shaped = tiff.shaped_metadata if kind == "shaped" else None
+        return _imagej(page, metadata), record
+    claims = _gatan(page) or _fei(tiff) or _zeiss(tiff) or _resolution(page)
+    shaped = tiff.shaped_metadata
     found = shaped[0].get(RECORD_NAME) if shaped else None
-    for vendor in (_gatan, _fei, _zeiss):
-        claims = vendor(tiff)
-        if claims:
-            break
-    else:
-        claims = _resolution(tiff)
     return claims, found if isinstance(found, Mapping) else None
 
 
-def _imagej(tiff: tifffile.TiffFile, metadata: Mapping[str, Any]) -> Claims:
+def _imagej(page: tifffile.TiffPage, metadata: Mapping[str, Any]) -> Claims:
     """ImageJ: pixels per unit in the resolution tags, the rest in the description.
 
     Reference: ``ij.io.TiffDecoder`` and ``ij.io.FileOpener`` of ImageJ 1.
@@ -82,15 +80,15 @@ def _imagej(tiff: tifffile.TiffFile, metadata: Mapping[str, Any]) -> Claims:
         "Z": _unescape(metadata.get("zunit")) or unit,
     }
     spacings = {
-        "X": _pixels_to_spacing(tiff, "XResolution"),
-        "Y": _pixels_to_spacing(tiff, "YResolution"),
+        "X": _pixels_to_spacing(page, "XResolution"),
+        "Y": _pixels_to_spacing(page, "YResolution"),
         "Z": _float(metadata.get("spacing")),
     }
     claims: Claims = {}
     for letter, spacing in spacings.items():
-        # ImageJ calls what it finds in a TIFF for printing "inch".
-        if units[letter] == "inch" and not (
-            spacing and spacing > 0 and plausible_print_resolution(spacing, "inch")
+        # These units ImageJ takes over from TIFFs that were made for printing.
+        if units[letter] in _RESOLUTION_UNITS.values() and not (
+            spacing and plausible_print_resolution(spacing, str(units[letter]))
         ):
             continue
         # The origin is the pixel that has the coordinate zero.
@@ -108,12 +106,12 @@ def _imagej(tiff: tifffile.TiffFile, metadata: Mapping[str, Any]) -> Claims:
     return claims
 
 
-def _gatan(tiff: tifffile.TiffFile) -> Claims:
+def _gatan(page: tifffile.TiffPage) -> Claims:
     """Return the claims of a TIFF exported by Gatan DigitalMicrograph."""
     claims: Claims = {}
     for n, letter in enumerate("XYZ"):
-        scale = _float(_tag(tiff, _GATAN_SCALE + n))
-        unit = _tag(tiff, _GATAN_UNIT + n)
+        scale = _float(_tag(page, _GATAN_SCALE + n))
+        unit = _tag(page, _GATAN_UNIT + n)
         if scale is not None and isinstance(unit, str):
             claims[letter] = Claim(label=letter.lower(), spacing=scale, unit=unit)
     return claims if {"X", "Y"} <= set(claims) else {}
@@ -149,11 +147,11 @@ def _zeiss(tiff: tifffile.TiffFile) -> Claims:
     }
 
 
-def _resolution(tiff: tifffile.TiffFile) -> Claims:
+def _resolution(page: tifffile.TiffPage) -> Claims:
     """Return the claims of the baseline tags, where a printer cannot be meant."""
-    unit = _RESOLUTION_UNITS.get(_tag(tiff, "ResolutionUnit"), "")
-    x = _pixels_to_spacing(tiff, "XResolution")
-    y = _pixels_to_spacing(tiff, "YResolution")
+    unit = _RESOLUTION_UNITS.get(_tag(page, "ResolutionUnit"), "")
+    x = _pixels_to_spacing(page, "XResolution")
+    y = _pixels_to_spacing(page, "YResolution")
     if not unit or not x or not y:
         return {}
     if not all(plausible_print_resolution(spacing, unit) for spacing in (x, y)):
@@ -164,9 +162,9 @@ def _resolution(tiff: tifffile.TiffFile) -> Claims:
     }
 
 
-def _pixels_to_spacing(tiff: tifffile.TiffFile, tag: str) -> float | None:
+def _pixels_to_spacing(page: tifffile.TiffPage, tag: str) -> float | None:
     """Return the spacing that a tag of pixels per unit means; None for 0/0 or none."""
-    value = _tag(tiff, tag)
+    value = _tag(page, tag)
     try:
         numerator, denominator = value
     except (TypeError, ValueError):
@@ -176,8 +174,8 @@ def _pixels_to_spacing(tiff: tifffile.TiffFile, tag: str) -> float | None:
     return float(denominator) / float(numerator)
 
 
-def _tag(tiff: tifffile.TiffFile, key: int | str) -> Any:
-    return tiff.pages.first.tags.valueof(key)
+def _tag(page: tifffile.TiffPage, key: int | str) -> Any:
+    return page.tags.valueof(key)
 
 
 def _float(value: Any) -> float | None:

@@ -85,7 +85,7 @@ def test_it_is_converted_to_a_numpy_array_as_a_whole():
     assert np.asarray(array, dtype=np.float32).dtype == np.float32
     assert (array.ndim, array.size, array.nbytes, len(array)) == (4, 360, 720, 3)
     with pytest.raises(ValueError, match="without a copy"):
-        np.array(array, copy=False)
+        array.__array__(copy=False)
 
 
 def test_a_micrograph_keeps_it_and_reads_single_frames():

@@ -157,8 +157,16 @@ def test_of_several_the_usual_name_is_read_or_one_has_to_be_chosen(tmp_path, dat
 
 def test_an_npz_without_an_image_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", times=np.arange(4))
-    with pytest.raises(FormatError, match="holds no image"):
+    with pytest.raises(InvalidImageError, match="1 axes"):
         io.read(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz")
+    with pytest.raises(FormatError, match="holds no image"):
+        io.read(tmp_path / "b.npz")
+
+
+def test_objects_beside_an_image_are_not_in_the_way(tmp_path, data):
+    np.savez(tmp_path / "a.npz", data=data, meta=np.array([{"a": 1}], object))
+    np.testing.assert_array_equal(io.read(tmp_path / "a.npz").data, data)
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.95])

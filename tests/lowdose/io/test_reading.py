@@ -108,10 +108,12 @@ def test_an_unknown_suffix_gets_the_nearest_names(tmp_path):
 
 
 @pytest.mark.parametrize("true", [".tif", ".mrc", ".npy", ".h5"])
-@pytest.mark.parametrize("false", [".tif", ".mrc", ".npy", ".h5", ".dat", ""])
+@pytest.mark.parametrize("false", [".tif", ".mrc", ".npy", ".h5", ".dat", "", ".dm4"])
 def test_a_mislabelled_file_is_recognised_by_its_first_bytes(
     tmp_path, data, true, false
 ):
+    if (true, false) == (".h5", ".dm4"):
+        pytest.skip("formats of instruments can be HDF5 inside")
     path = io.write(tmp_path / f"right{true}", Micrograph(data))
     wrong = path.rename(tmp_path / f"wrong{false}")
     np.testing.assert_array_equal(np.asarray(io.read(wrong).data[...]), data)

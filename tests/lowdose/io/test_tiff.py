@@ -252,6 +252,11 @@ def test_imagej_inches_of_a_printer_are_no_calibration(tmp_path, stack):
     assert io.read(path).calibration.pixel_size() is None
 
 
+def test_imagej_centimetres_of_a_printer_are_no_calibration(tmp_path, stack):
+    path = imagej(tmp_path / "a.tif", stack, (118.11, 118.11), unit="cm")
+    assert io.read(path).calibration.pixel_size() is None
+
+
 def test_imagej_units_that_are_none_give_a_warning(tmp_path, stack):
     path = imagej(tmp_path / "a.tif", stack, (2, 2), unit="parsec")
     with pytest.warns(CalibrationWarning, match="parsec"):
@@ -308,6 +313,20 @@ def test_ome_sizes_that_lie_give_a_warning(tmp_path, stack, size):
         calibration = same(path, stack).calibration
     assert calibration.axes[-1].spacing is None
     assert calibration.axes[-2] == Axis(label="y", spacing=0.5, unit="um")
+
+
+def test_the_second_image_of_an_ome_tiff_has_its_own_size(tmp_path, stack):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        for data, size in ((stack, 0.1), (stack[0, :5], 0.7)):
+            sizes = {f"PhysicalSize{a}": size for a in "XY"}
+            units = {f"PhysicalSize{a}Unit": "nm" for a in "XY"}
+            axes = {"axes": "TYX"[-data.ndim :]}
+            writer.write(data, metadata={**axes, **sizes, **units}, **GREY)
+    micrograph = same(tmp_path / "a.ome.tif", stack[0, :5], dataset="series=1")
+    assert micrograph.calibration.pixel_size() == (0.7, 0.7)
+    with pytest.warns(LowDoseWarning, match="2 separate images"):
+        first = io.read(tmp_path / "a.ome.tif")
+    assert first.calibration.pixel_size() == (0.1, 0.1)
 
 
 def test_ome_xml_with_entities_is_not_parsed(tmp_path, stack):
@@ -473,6 +492,19 @@ def test_a_missing_codec_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", NoCodecs(), raising=False)
     with pytest.raises(MissingExtraError, match=r"LZW.*napari-lowdose\[formats\]"):
         io.read(path)
+
+
+def test_packed_samples_without_their_codec_name_the_extra(tmp_path, monkeypatch):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint16), compression="zlib", **GREY)
+    micrograph = io.read(path)
+
+    def lacking(page):
+        raise ValueError("<12 bit> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lacking)
+    with pytest.raises(MissingExtraError, match=r"\[formats\]"):
+        micrograph.frame(0)
 
 
 def test_an_unknown_compression_is_refused(tmp_path):

@@ -214,10 +214,18 @@ def test_a_crop_made_in_imagej_keeps_the_scale_of_the_tags(tmp_path, movie):
     assert again.calibration.provenance == movie.calibration.provenance
 
 
+@pytest.mark.parametrize("spacing", [2e-9, 3.3e-5, 0.1, 1.0, 7.7, 9553926.0, 9e8])
+def test_the_tags_of_any_sensible_spacing_are_right(tmp_path, spacing):
+    axes = tuple(Axis(label=label, spacing=spacing, unit="pm") for label in "yx")
+    image = Micrograph(np.ones((3, 3), np.float32), Calibration(axes=axes))
+    with tifffile.TiffFile(io.write(tmp_path / "a.tif", image)) as tiff:
+        pixels, per = tiff.pages.first.tags["XResolution"].value
+    assert per / pixels == pytest.approx(spacing, rel=1e-8)
+
+
 @pytest.mark.parametrize("spacing", [1e-12, 1e12])
 def test_spacings_that_tags_cannot_say_survive_in_the_record(tmp_path, movie, spacing):
-    axes = (Axis(label="y", spacing=1e-12, unit="nm"), NM[1])
-    axes = (Axis(label="y", spacing=spacing, unit="1/nm"), axes[1])
+    axes = (Axis(label="y", spacing=spacing, unit="pm"), NM[1])
     image = Micrograph(movie.frame(0), Calibration(axes=axes))
     assert io.read(io.write(tmp_path / "a.tif", image)).calibration.axes == axes
 
