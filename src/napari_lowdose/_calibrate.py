@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lowdose.errors import InvalidImageError
-from napari_lowdose._layers import micrograph_to_layer, take_snapshot, to_micrograph
+from napari_lowdose._layers import (
+    micrograph_to_layer,
+    take_snapshot,
+    to_micrograph,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Image

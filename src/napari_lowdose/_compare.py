@@ -11,8 +11,10 @@ from napari.experimental import layers_linked
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
-from napari_lowdose._layers import find_layer
 from napari_lowdose._memory import unwrapped
+from napari_lowdose._provenance import (
+    find_layer,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

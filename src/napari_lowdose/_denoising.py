@@ -101,6 +101,8 @@ class PreviewRequest:
     ----------
     image : Micrograph
         The noisy image or stack.
+    source_id : str
+        Unique id of the layer that it is a part of.
     frame : int
         Number of the frame.
     rows, columns : slice
@@ -110,6 +112,7 @@ class PreviewRequest:
     """
 
     image: Micrograph
+    source_id: str
     frame: int
     rows: slice
     columns: slice

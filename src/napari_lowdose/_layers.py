@@ -8,7 +8,6 @@ axis labels all go from the source to the result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,14 +17,12 @@ import numpy as np
 from lowdose.errors import InvalidImageError
 from lowdose.micrograph import Axis, Calibration, Micrograph, Step
 from lowdose.units import canonical_unit
+from napari_lowdose._display import extremes
+from napari_lowdose._provenance import METADATA_KEY, describe_calibration, own_metadata
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Image
     from numpy.typing import NDArray
-
-#: The one key of `layer.metadata` that is this plugin's.
-METADATA_KEY: Final = "napari-lowdose"
 
 #: napari's own name for the unit of an axis that has none.
 NO_UNIT: Final = "pixel"
@@ -41,7 +38,7 @@ PLACE: Final = (
     "axis_labels",
 )
 #: What it takes over so that both look alike. Not the contrast limits: see
-#: :func:`display_limits`.
+#: :mod:`napari_lowdose._display`.
 _LOOK: Final = ("colormap", "gamma", "interpolation2d")
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -181,12 +178,12 @@ def micrograph_to_layer(micrograph: Micrograph) -> LayerData:
     in the whole range of their type, which is black.
     """
     axes = micrograph.calibration.axes
-    extremes = _extremes(micrograph.frame(0))
-    seen = extremes is not None and extremes[0] < extremes[1]
+    limits = extremes(micrograph.frame(0))
+    seen = limits is not None and limits[0] < limits[1]
     return (
         micrograph.data,
         {
-            **({"contrast_limits": extremes} if seen else {}),
+            **({"contrast_limits": limits} if seen else {}),
             "name": micrograph.name or "micrograph",
             "scale": tuple(axis.spacing or 1.0 for axis in axes),
             "translate": tuple(axis.origin for axis in axes),
@@ -240,110 +237,6 @@ def result_to_layer(
         },
         "image",
     )
-
-
-def find_layer(viewer: ViewerModel, uid: str) -> Any:
-    """Return the layer with this unique id, or None where it is gone."""
-    return next((x for x in viewer.layers if str(x.unique_id) == uid), None)
-
-
-def find_pair(viewer: ViewerModel, layer: Image | None) -> tuple[Image, Image] | None:
-    """Return the noisy layer and the result that belong together.
-
-    Parameters
-    ----------
-    viewer : ViewerModel
-        The viewer.
-    layer : Image or None
-        A noisy layer, whose latest result is taken, or a result.
-
-    Returns
-    -------
-    tuple of Image, or None
-        Noisy layer and finished result; None where one of them does not exist.
-    """
-    if layer is None:
-        return None
-    source_id = own_metadata(layer.metadata).get("source_id")
-    if source_id and (source := find_layer(viewer, str(source_id))) is not None:
-        return source, layer
-    for other in reversed(list(viewer.layers)):
-        ours = own_metadata(other.metadata)
-        if ours.get("source_id") == str(layer.unique_id) and ours.get("complete"):
-            return layer, other
-    return None
-
-
-def own_metadata(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what this plugin wrote into a layer's metadata; empty for none."""
-    ours = metadata.get(METADATA_KEY, {})
-    return ours if isinstance(ours, Mapping) else {}
-
-
-def describe_calibration(calibration: Calibration) -> dict[str, Any]:
-    """Return what napari's own attributes cannot hold, for the metadata."""
-    return {
-        "counts_per_electron": calibration.counts_per_electron,
-        "provenance": [step.to_dict() for step in calibration.provenance],
-    }
-
-
-def is_result_of(layer: Image, source: LayerSnapshot, denoiser: str) -> bool:
-    """Whether `layer` is this plugin's finished result of that source and denoiser.
-
-    A layer is never recognised by its name: it might be the user's.
-    """
-    ours = own_metadata(layer.metadata)
-    return (
-        not layer.multiscale
-        and ours.get("complete") is True
-        and ours.get("source_id") == source.uid
-        and ours.get("denoiser") == denoiser
-        and tuple(layer.data.shape) == source.shape
-    )
-
-
-def display_limits(
-    frame: NDArray[Any], reference: tuple[float, float]
-) -> tuple[float, float]:
-    """Return contrast limits in which a denoised frame can be seen.
-
-    Parameters
-    ----------
-    frame : ndarray
-        Denoised counts; not finite pixels are left out.
-    reference : tuple of float
-        The limits of the noisy layer. They are kept where the result uses a good
-        part of them, for then both can be compared by eye. At low dose it does not:
-        counts of 0.45 e-/px are shown from 0 to 4, and what is left of them without
-        the noise, from 0.3 to 0.6, would be one flat grey.
-
-    Returns
-    -------
-    tuple of float
-        Low and high limit, in counts, low < high.
-    """
-    extremes = _extremes(frame)
-    if extremes is None:
-        return reference
-    low, high = extremes
-    if high - low >= 0.5 * (reference[1] - reference[0]):
-        return reference
-    margin = 0.05 * (high - low)
-    if not margin > 1e-6 * max(abs(low), abs(high)):  # one value: show it mid-grey
-        margin = 0.5 * (abs(low) or 1.0)
-    return low - margin, high + margin
-
-
-def _extremes(frame: NDArray[Any]) -> tuple[float, float] | None:
-    """Return the values between which nearly all pixels of a frame lie."""
-    step = max(1, math.isqrt(frame.size // 1_000_000))
-    sample = np.asarray(frame[..., ::step, ::step], dtype=np.float64)
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
-        return None
-    low, high = np.percentile(sample, (0.2, 99.8))
-    return float(low), float(high)
 
 
 def _given(state: Mapping[str, Any], key: str, default: tuple[Any, ...]) -> Any:

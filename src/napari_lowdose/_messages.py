@@ -96,16 +96,17 @@ def readable(axis: Axis) -> str:
 
 
 def describe_progress(progress: Progress) -> str:
-    """Return tiles, rate and time left, in a few words."""
-    parts = [f"{progress.done} of {progress.total} tiles"]
+    """Return tiles and frame, and on a second line rate and time left."""
+    where = [f"{progress.done} of {progress.total} tiles"]
     if progress.frames > 1:
         frame = min(frames_done(progress) + 1, progress.frames)
-        parts.append(f"frame {frame} of {progress.frames}")
+        where.append(f"frame {frame} of {progress.frames}")
+    speed = []
     if (rate := progress.megapixels_per_second) is not None:
-        parts.append(f"{rate:.2g} Mpx/s")
+        speed.append(f"{rate:.2g} Mpx/s")
     if (left := progress.seconds_left) is not None:
-        parts.append(f"{format_seconds(left)} left")
-    return ", ".join(parts)
+        speed.append(f"{format_seconds(left)} left")
+    return "\n".join(", ".join(parts) for parts in (where, speed) if parts)
 
 
 def frames_done(progress: Progress) -> int:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from napari_lowdose._layers import LayerData, micrograph_to_layer
+from napari_lowdose._layers import (
+    LayerData,
+    micrograph_to_layer,
+)
 
 #: Formats that napari does not read itself; those of ``napari.yaml``.
 SUFFIXES: Final = frozenset({".dm3", ".dm4", ".emd", ".ser", ".mrc", ".mrcs"})

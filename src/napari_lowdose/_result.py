@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer
 
+from napari_lowdose._display import (
+    display_limits,
+)
 from napari_lowdose._layers import (
-    METADATA_KEY,
     PLACE,
     LayerSnapshot,
+    result_to_layer,
+)
+from napari_lowdose._provenance import (
+    METADATA_KEY,
     describe_calibration,
-    display_limits,
     find_layer,
     is_result_of,
-    result_to_layer,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +162,12 @@ class ResultLayer:
 
     def _find_earlier(self, denoiser: str) -> Image | None:
         for layer in self._viewer.layers:
-            if isinstance(layer, Image) and is_result_of(layer, self._source, denoiser):
+            if isinstance(layer, Image) and is_result_of(
+                layer,
+                source_id=self._source.uid,
+                denoiser=denoiser,
+                shape=self._source.shape,
+            ):
                 return layer
         return None
 

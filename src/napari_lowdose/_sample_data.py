@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from napari_lowdose._layers import LayerData, micrograph_to_layer
+from napari_lowdose._layers import (
+    LayerData,
+    micrograph_to_layer,
+)
 
 
 def sample_movie() -> list[LayerData]:

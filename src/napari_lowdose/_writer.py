@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from lowdose.errors import InvalidImageError
 from lowdose.micrograph import Micrograph
-from napari_lowdose._layers import calibration_of
+from napari_lowdose._layers import (
+    calibration_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -59,11 +59,6 @@ def _main_thread_only(monkeypatch):
     monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "1")
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 SIGMA = Parameter(
     name="width",
     kind="int",

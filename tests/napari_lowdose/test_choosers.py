@@ -7,7 +7,9 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
-from napari_lowdose._layers import METADATA_KEY
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+)
 from napari_lowdose.widgets.choosers import DenoiserBox, LayerBox
 
 

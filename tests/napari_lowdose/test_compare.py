@@ -8,7 +8,9 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_lowdose._compare import Comparison, Peek, comparison_of
-from napari_lowdose._layers import METADATA_KEY
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+)
 from napari_lowdose.widgets.compare import CompareWidget
 
 

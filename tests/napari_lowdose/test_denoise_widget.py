@@ -15,7 +15,9 @@ from napari.layers import Image
 from qtpy.QtCore import QThreadPool
 
 from lowdose.errors import DeviceError
-from napari_lowdose._layers import METADATA_KEY
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+)
 from napari_lowdose.widgets import denoise as denoise_module
 from napari_lowdose.widgets import preview as preview_module
 from napari_lowdose.widgets import runner as runner_module
@@ -617,6 +619,36 @@ def test_another_source_gets_a_preview_of_its_own(
     until(lambda: _preview(viewer) is not None and _preview(viewer).data.ndim == 3)
     assert widget.preview_box.isChecked()
     assert flat in viewer.layers
+
+
+def test_a_preview_of_a_layer_that_is_no_longer_chosen_is_dropped(
+    quick_preview, open_widget, viewer, fakes, until
+):
+    viewer.add_image(np.full((20, 20), 7.0), name="flat", contrast_limits=(0, 9))
+    widget = open_widget(viewer, "gated")
+    widget.choices.layers.choose(str(viewer.layers["noisy"].unique_id))
+    widget.preview_box.setChecked(True)
+    until(lambda: fakes.loaded and fakes.loaded[0].threads)
+    widget.choices.layers.choose(str(viewer.layers["flat"].unique_id))
+    fakes.gate.release(10)
+    until(lambda: _preview(viewer) is not None)
+    assert _preview(viewer).name == "preview of flat"
+    np.testing.assert_allclose(_preview(viewer).data, 7.0)
+
+
+def test_a_fault_of_the_program_in_a_preview_reaches_napari(
+    quick_preview, open_widget, viewer, fakes, until, monkeypatch
+):
+    received = []
+    monkeypatch.setattr(
+        preview_module.notification_manager,
+        "receive_error",
+        lambda *args: received.append(args[1]),
+    )
+    fakes.error = TypeError("denoise() got three arguments")
+    widget = open_widget(viewer, "broken")
+    widget.preview_box.setChecked(True)
+    until(lambda: received == [fakes.error])
 
 
 # Comparing.

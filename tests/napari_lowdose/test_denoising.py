@@ -65,6 +65,7 @@ def test_a_job_that_is_told_to_stop_raises_cancelled(fakes, stack):
 def test_the_preview_has_the_pixels_of_the_run(fakes, stack):
     request = PreviewRequest(
         image=stack,
+        source_id="0",
         frame=2,
         rows=slice(5, 25),
         columns=slice(10, 40),

@@ -14,7 +14,13 @@ from lowdose.errors import FormatError, InvalidImageError, OutputError
 from lowdose.io import read
 from lowdose.micrograph import Axis, Calibration, Micrograph, Step
 from napari_lowdose._calibrate import file_of, take_calibration
-from napari_lowdose._layers import METADATA_KEY, take_snapshot, to_micrograph
+from napari_lowdose._layers import (
+    take_snapshot,
+    to_micrograph,
+)
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+)
 from napari_lowdose._reader import get_reader, read_layers
 from napari_lowdose._sample_data import sample_frame, sample_movie
 from napari_lowdose._writer import write_tiff

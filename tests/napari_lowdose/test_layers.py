@@ -10,18 +10,22 @@ from napari.layers import Image, Layer
 
 from lowdose.errors import InvalidImageError
 from lowdose.micrograph import Axis, Calibration, Micrograph, Step
-from napari_lowdose._layers import (
-    METADATA_KEY,
-    PLACE,
+from napari_lowdose._display import (
     display_limits,
-    find_pair,
-    is_result_of,
+)
+from napari_lowdose._layers import (
+    PLACE,
     micrograph_to_layer,
     result_to_layer,
     take_snapshot,
     to_micrograph,
     unit_name,
     why_not,
+)
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+    find_pair,
+    is_result_of,
 )
 
 STEP = Step(action="align", software="other 1.0", when="2024-01-01T00:00:00+00:00")
@@ -239,23 +243,29 @@ def test_lazy_data_is_neither_read_nor_copied():
     assert len(reads) == 1
 
 
+def _is_result(layer, source, denoiser):
+    return is_result_of(
+        layer, source_id=source.uid, denoiser=denoiser, shape=source.shape
+    )
+
+
 def test_a_layer_is_recognised_by_provenance_never_by_name(tilted):
     source = take_snapshot(tilted)
     data, state, kind = result_to_layer(
         np.zeros((4, 6, 8), np.float32), source, denoiser="box", values={}
     )
     theirs = Image(np.zeros((4, 6, 8), np.float32), name=state["name"])
-    assert not is_result_of(theirs, source, "box")
+    assert not _is_result(theirs, source, "box")
     unfinished = Layer.create(data, state, kind)
-    assert not is_result_of(unfinished, source, "box")
+    assert not _is_result(unfinished, source, "box")
     state["metadata"][METADATA_KEY]["complete"] = True
     ours = Layer.create(data, {**state, "name": "renamed"}, kind)
-    assert is_result_of(ours, source, "box")
-    assert not is_result_of(ours, source, "gaussian")
+    assert _is_result(ours, source, "box")
+    assert not _is_result(ours, source, "gaussian")
     other_source = take_snapshot(Image(np.zeros((4, 6, 8)), name="stack"))
-    assert not is_result_of(ours, other_source, "box")
+    assert not _is_result(ours, other_source, "box")
     ours.data = np.zeros((3, 6, 8), np.float32)
-    assert not is_result_of(ours, source, "box")
+    assert not _is_result(ours, source, "box")
 
 
 def test_noisy_and_result_find_each_other():

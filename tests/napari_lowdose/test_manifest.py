@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,14 @@ def test_menus_are_those_that_plugins_may_use(manifest):
 
 def test_keybindings_are_not_contributed_because_napari_ignores_them(manifest):
     assert not manifest.contributions.keybindings
+
+
+def test_the_base_dependencies_leave_the_choice_of_qt_to_the_user():
+    required = importlib.metadata.requires("napari-lowdose") or []
+    base = [r.lower() for r in required if "extra ==" not in r]
+    assert base
+    for name in ("pyqt", "pyside", "napari"):
+        assert not [r for r in base if r.startswith(name)]
 
 
 def test_no_common_format_is_claimed(manifest):

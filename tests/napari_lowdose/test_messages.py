@@ -82,7 +82,7 @@ def test_progress_is_told_with_tiles_frame_rate_and_time_left():
         stage="denoise", done=16, total=64, pixels=4_000_000, frames=4, seconds=2.0
     )
     assert (
-        describe_progress(progress) == "16 of 64 tiles, frame 2 of 4, 2 Mpx/s, 6 s left"
+        describe_progress(progress) == "16 of 64 tiles, frame 2 of 4\n2 Mpx/s, 6 s left"
     )
 
 

@@ -10,7 +10,9 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from lowdose import catalogue
 from lowdose.errors import LowDoseError
-from napari_lowdose._layers import why_not
+from napari_lowdose._layers import (
+    why_not,
+)
 from napari_lowdose._memory import last_values
 from napari_lowdose._messages import explain
 from napari_lowdose._settings import Settings, use_models_folder

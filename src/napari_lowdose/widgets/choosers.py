@@ -10,7 +10,10 @@ from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QWidget
 from superqt.utils import signals_blocked
 
-from napari_lowdose._layers import find_layer, own_metadata
+from napari_lowdose._provenance import (
+    find_layer,
+    own_metadata,
+)
 from napari_lowdose.widgets.form import shrink
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_lowdose._compare import Peek, comparison_of
-from napari_lowdose._layers import find_pair
+from napari_lowdose._provenance import (
+    find_pair,
+)
 from napari_lowdose.widgets.choosers import LayerBox
 from napari_lowdose.widgets.docked import TeardownOnClose
 

@@ -15,8 +15,14 @@ from lowdose.errors import LowDoseError
 from napari_lowdose._calibrate import file_of, take_calibration
 from napari_lowdose._denoising import Loader, PreviewRequest
 from napari_lowdose._jobs import JobState
-from napari_lowdose._layers import find_pair, take_snapshot, to_micrograph
+from napari_lowdose._layers import (
+    take_snapshot,
+    to_micrograph,
+)
 from napari_lowdose._messages import describe, describe_cancelled, explain
+from napari_lowdose._provenance import (
+    find_pair,
+)
 from napari_lowdose._settings import read_settings
 from napari_lowdose.widgets.choices import Choices
 from napari_lowdose.widgets.compare import CompareRow, Pair
@@ -214,8 +220,10 @@ class DenoiseWidget(TeardownOnClose):
         layer, info = self._source(), self.choices.denoisers.info
         if self.choices.problem() or layer is None or info is None:
             return None
+        snapshot = take_snapshot(layer)
         return PreviewRequest(
-            image=to_micrograph(take_snapshot(layer)),
+            image=to_micrograph(snapshot),
+            source_id=snapshot.uid,
             frame=frame,
             rows=rows,
             columns=columns,

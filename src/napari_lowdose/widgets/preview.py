@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.layers import Image
+from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_lowdose._display import (
+    display_limits,
+)
 from napari_lowdose._jobs import JobController
-from napari_lowdose._layers import METADATA_KEY, PLACE, display_limits, find_layer
-from napari_lowdose._messages import explain
+from napari_lowdose._layers import (
+    PLACE,
+)
+from napari_lowdose._messages import explain, is_expected
+from napari_lowdose._provenance import (
+    METADATA_KEY,
+    find_layer,
+)
 from napari_lowdose._result import frame_index
 
 if TYPE_CHECKING:
@@ -169,7 +179,9 @@ class LivePreview(QObject):
 
     def _on_succeeded(self, preview: Preview) -> None:
         source = self._source()
-        if self._on and source is not None:
+        # In the meantime another layer may have been chosen, with other axes.
+        asked = preview.request.source_id
+        if self._on and source is not None and str(source.unique_id) == asked:
             self._show(preview, source)
             height, width = preview.pixels.shape
             self.status_changed.emit(
@@ -179,6 +191,8 @@ class LivePreview(QObject):
 
     def _on_failed(self, error: Exception) -> None:
         self.status_changed.emit(f"No preview. {explain(error)}")
+        if not is_expected(error):
+            notification_manager.receive_error(type(error), error, error.__traceback__)
         self._go_on()
 
     def _on_cancelled(self) -> None:

@@ -10,7 +10,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from lowdose.errors import LowDoseError
 from napari_lowdose._denoising import DenoiseRequest, Loader
 from napari_lowdose._jobs import JobController, JobState
-from napari_lowdose._layers import take_snapshot, to_micrograph
+from napari_lowdose._layers import (
+    take_snapshot,
+    to_micrograph,
+)
 from napari_lowdose._messages import (
     describe_cancelled,
     describe_done,
