@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,9 +157,7 @@ def create(
     form = registry.format_to_write(target)
     layout = _layout(shape, calibration, np.dtype(dtype), name)
     stored = np.dtype(form.stored_dtype(layout.dtype, target))
-    layout = Layout(
-        shape=layout.shape, dtype=stored, calibration=calibration, name=name
-    )
+    layout = replace(layout, dtype=stored)
     part = paths.temporary_name(target)
     try:
         with paths.in_words(target):

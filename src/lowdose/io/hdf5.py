@@ -17,17 +17,16 @@ import numpy as np
 
 from lowdose.errors import FormatError, InvalidImageError, LowDoseError
 from lowdose.io.axes import bare_claims
-from lowdose.io.contents import (
-    Contents,
+from lowdose.io.checks import (
     check_expansion,
     choose,
     drop_channel_axis,
-    make_contents,
 )
+from lowdose.io.contents import Contents, make_contents
 from lowdose.io.records import RECORD_NAME, from_text, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,15 +113,26 @@ class _Hdf5Frames:
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame."""
         index = np.unravel_index(number, self._layout.shape[:-2])
-        self._images[(*index, slice(None), slice(None))] = frame
+        with _disk_errors():
+            self._images[(*index, slice(None), slice(None))] = frame
 
     def finish(self) -> None:
         """Close the file."""
-        self._file.close()
+        with _disk_errors():
+            self._file.close()
 
     def close(self) -> None:
         """Close the file."""
         _close(self._file)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Make of the errors of HDF5 what they mostly are: a disk that is full."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _images(file: h5py.File) -> dict[str, h5py.Dataset]:

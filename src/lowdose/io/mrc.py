@@ -22,7 +22,8 @@ from mrcfile.dtypes import HEADER_DTYPE
 
 from lowdose.errors import FormatError, InvalidImageError
 from lowdose.io.axes import Claim
-from lowdose.io.contents import Contents, check_promise, make_contents
+from lowdose.io.checks import check_promise
+from lowdose.io.contents import Contents, make_contents
 from lowdose.io.records import from_text
 
 if TYPE_CHECKING:

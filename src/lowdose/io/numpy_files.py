@@ -1,13 +1,12 @@
 """NPY and NPZ, never unpickled, memory-mapped where they are not compressed.
 
-NPY holds data and nothing else: writing one drops the calibration, with a warning. NPZ
-holds the array ``data`` and the calibration record as the text ``calibration``.
+How they are written, and where the calibration lies, says
+:mod:`lowdose.io.numpy_sinks`.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 import zipfile
 import zlib
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -15,24 +14,16 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.lib import format as npy_format
 
-from lowdose.errors import (
-    CalibrationWarning,
-    FormatError,
-    InvalidImageError,
-    LowDoseError,
-)
-from lowdose.io import paths
+from lowdose.errors import FormatError, InvalidImageError, LowDoseError
 from lowdose.io.axes import bare_claims
-from lowdose.io.contents import (
-    Contents,
+from lowdose.io.checks import (
     check_expansion,
     check_promise,
     choose,
     drop_channel_axis,
-    make_contents,
 )
-from lowdose.io.records import from_text, to_text
-from lowdose.io.sinks import Backend, Layout, RawFrames
+from lowdose.io.contents import Contents, make_contents
+from lowdose.io.records import from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_DATA: Final = "data"
-_CALIBRATION: Final = "calibration"
+#: Names of the image and of its record in our NPZ files.
+DATA: Final = "data"
+CALIBRATION: Final = "calibration"
 
 #: Length of the part of a zip entry that is before its name [B].
 _LOCAL_HEADER: Final = 30
@@ -49,7 +41,7 @@ _LOCAL_HEADER: Final = 30
 #: No calibration record is this long [B]; what is, is none.
 _LARGEST_RECORD: Final = 2**26
 
-
+#: What zipfile and numpy raise on damaged files.
 _DAMAGE: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -162,9 +154,7 @@ def open_npz(path: Path, dataset: str | None) -> Contents:
             name = choose(images or list(headers), dataset, source=source)
             headers[name].check(source)
             record = (
-                _npz_record(archive, entries, headers, source)
-                if name == _DATA
-                else None
+                _npz_record(archive, entries, headers, source) if name == DATA else None
             )
             data = _npz_array(path, archive, entries[name], headers[name])
             compression = zipfile.compressor_names.get(  # type: ignore[attr-defined]
@@ -177,84 +167,6 @@ def open_npz(path: Path, dataset: str | None) -> Contents:
         raise FormatError(msg) from error
     compression = "none" if compression == "store" else str(compression)
     return _contents(data, record, source, "NPZ", compression)
-
-
-def stored_dtype(dtype: np.dtype[Any], path: Path) -> str:  # noqa: ARG001
-    """Return the name of the type in which samples are stored: all are."""
-    return dtype.name
-
-
-def create_npy(part: Path, path: Path, layout: Layout) -> Backend:
-    """Lay out an NPY file and return what fills it.
-
-    Warns
-    -----
-    CalibrationWarning
-        If there is a calibration, which is lost.
-    """
-    calibration = layout.calibration
-    known = any(axis.calibrated for axis in calibration.axes)
-    if known or calibration.counts_per_electron or calibration.provenance:
-        msg = (
-            f"{path.name}: an NPY file holds nothing but the pixels. Calibration and "
-            "provenance are not saved; use the suffix .npz or .tif to keep them."
-        )
-        warnings.warn(msg, CalibrationWarning, stacklevel=2)
-    return RawFrames(part, _write_header(part, layout), layout)
-
-
-def create_npz(part: Path, path: Path, layout: Layout) -> Backend:  # noqa: ARG001
-    """Lay out an NPZ file and return what fills it."""
-    return _NpzFrames(part, layout)
-
-
-class _NpzFrames:
-    """Frames of an NPZ file: an NPY file first, which is then packed."""
-
-    def __init__(self, part: Path, layout: Layout) -> None:
-        self._part = part
-        self._layout = layout
-        # Zip wants the checksum of the whole in one go, frames come in any order.
-        self._array = paths.temporary_name(part.with_name(part.name.strip(".")))
-        try:
-            paths.reserve(self._array)
-            header = _write_header(self._array, layout)
-            self._frames = RawFrames(self._array, header, layout)
-        except BaseException:
-            paths.remove(self._array)
-            raise
-
-    def put(self, number: int, frame: NDArray[Any]) -> None:
-        """Write one frame."""
-        self._frames.put(number, frame)
-
-    def finish(self) -> None:
-        """Pack the array and the calibration."""
-        self._frames.close()
-        layout = self._layout
-        text = np.array(to_text(layout.calibration, layout.shape))
-        with zipfile.ZipFile(self._part, "w", zipfile.ZIP_STORED) as archive:
-            archive.write(self._array, f"{_DATA}.npy")
-            with archive.open(f"{_CALIBRATION}.npy", "w") as file:
-                npy_format.write_array(file, text, allow_pickle=False)
-        self.close()
-
-    def close(self) -> None:
-        """Remove the unpacked array."""
-        self._frames.close()
-        paths.remove(self._array)
-
-
-def _write_header(part: Path, layout: Layout) -> int:
-    """Write an NPY header and return its length [B]."""
-    description = {
-        "descr": npy_format.dtype_to_descr(layout.dtype.newbyteorder("<")),
-        "fortran_order": False,
-        "shape": layout.shape,
-    }
-    with part.open("wb") as file:
-        npy_format.write_array_header_1_0(file, description)
-        return file.tell()
 
 
 def _map(path: Path, offset: int, header: _Header, source: str) -> NDArray[Any]:
@@ -313,12 +225,12 @@ def _npz_record(
     headers: Mapping[str, _Header],
     source: str,
 ) -> Mapping[str, Any] | None:
-    header = headers.get(_CALIBRATION)
+    header = headers.get(CALIBRATION)
     if header is None or header.shape != () or header.dtype.kind != "U":
         return None
-    if entries[_CALIBRATION].file_size > _LARGEST_RECORD:
+    if entries[CALIBRATION].file_size > _LARGEST_RECORD:
         return None
-    with archive.open(entries[_CALIBRATION]) as file:
+    with archive.open(entries[CALIBRATION]) as file:
         text = npy_format.read_array(file, allow_pickle=False)
     return from_text(str(text), source=source)
 

@@ -83,13 +83,13 @@ NPY: Final = Format(
     name="NPY",
     suffixes=(".npy",),
     reader="numpy_files:open_npy",
-    writer="numpy_files:create_npy",
+    writer="numpy_sinks:create_npy",
 )
 NPZ: Final = Format(
     name="NPZ",
     suffixes=(".npz",),
     reader="numpy_files:open_npz",
-    writer="numpy_files:create_npz",
+    writer="numpy_sinks:create_npz",
 )
 ZARR: Final = Format(
     name="Zarr",

@@ -91,7 +91,7 @@ class RawFrames:
     offset : int
         Where the first frame begins [B].
     layout : Layout
-        Its `dtype` has the byte order of the file.
+        What is written, little-endian.
     """
 
     def __init__(self, part: Path, offset: int, layout: Layout) -> None:
@@ -101,7 +101,7 @@ class RawFrames:
 
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame at its place."""
-        # The types of the files are little-endian, whatever this machine is.
+        # Little-endian, whatever this machine is.
         data = np.ascontiguousarray(frame, frame.dtype.newbyteorder("<"))
         self.file.seek(self._offset + number * self._layout.frame_bytes)
         self.file.write(data.view(np.uint8).data)

@@ -21,15 +21,14 @@ from lowdose.errors import (
     MissingExtraError,
 )
 from lowdose.io.axes import Claim
-from lowdose.io.contents import (
-    Contents,
+from lowdose.io.checks import (
     check_channel,
     check_expansion,
     check_promise,
     colour_error,
-    make_contents,
     parse_selection,
 )
+from lowdose.io.contents import Contents, make_contents
 from lowdose.io.frame_array import FrameArray, hold_axes
 from lowdose.io.tiff_chain import check_chain
 from lowdose.io.tiff_pages import TiffPages, open_tiff

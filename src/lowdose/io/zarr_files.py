@@ -16,14 +16,13 @@ import zarr
 
 from lowdose.errors import FormatError, LowDoseError, LowDoseWarning
 from lowdose.io.axes import Claim, bare_claims
-from lowdose.io.contents import (
-    Contents,
+from lowdose.io.checks import (
     check_channel,
     choose,
     drop_channel_axis,
-    make_contents,
     parse_selection,
 )
+from lowdose.io.contents import Contents, make_contents
 from lowdose.io.frame_array import hold_axes
 from lowdose.io.ome_zarr import Image, make_metadata, read_metadata
 from lowdose.io.records import RECORD_NAME, to_record

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lowdose import io
-from lowdose.errors import FormatError, InvalidImageError
+from lowdose.errors import FormatError, InvalidImageError, OutputError
 from lowdose.micrograph import Calibration
 
 
@@ -120,3 +120,15 @@ def test_a_history_longer_than_an_attribute_can_hold_survives(tmp_path, movie):
     written = movie.replace(calibration=calibration)
     again = io.read(io.write(tmp_path / "a.h5", written))
     assert again.calibration == calibration
+
+
+def test_errors_of_the_library_while_writing_are_put_in_words(tmp_path, monkeypatch):
+    def fail(dataset, index, frame):
+        raise RuntimeError("unable to extend file")
+
+    monkeypatch.setattr(h5py.Dataset, "__setitem__", fail)
+    sink = io.create(tmp_path / "a.h5", (4, 4), Calibration.unknown(2))
+    with pytest.raises(OutputError, match=r"Cannot write .*unable to extend file"):
+        sink.write_frame(0, np.ones((4, 4)))
+    sink.abort()
+    assert list(tmp_path.iterdir()) == []
