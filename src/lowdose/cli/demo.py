@@ -41,7 +41,7 @@ _INSTALL: Final = """\
 _PLUGIN: Final = """\
 
 To do the same in napari:
-{install}  napari {noisy}
+{install}  {python} -m napari {noisy}
   then Plugins > Low-dose denoising > Denoise, choose a denoiser, and Run
 """
 
@@ -108,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     ):
         write(f"  {label:<17} {path.resolve()}")
     has_napari = importlib.util.find_spec("napari") is not None
-    install = "" if has_napari else _INSTALL.format(python=sys.executable)
-    write(_PLUGIN.format(install=install, noisy=before))
+    python = sys.executable
+    install = "" if has_napari else _INSTALL.format(python=python)
+    write(_PLUGIN.format(install=install, python=python, noisy=before))
     return DONE
