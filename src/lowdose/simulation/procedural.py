@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     Image = NDArray[np.float32]
 
 
-def draw(kind: str, rng: Generator, size: int) -> Image:
+#: Share of images that get fine texture, and its least and largest strength, as a
+#: multiple of the deviation of the image.
+Grain = tuple[float, float, float]
+GRAIN: Grain = (0.75, 0.1, 1.2)
+
+
+def draw(kind: str, rng: Generator, size: int, *, grain: Grain = GRAIN) -> Image:
     """Draw one clean image.
 
     Parameters
@@ -40,6 +46,8 @@ def draw(kind: str, rng: Generator, size: int) -> Image:
         Source of every choice made.
     size : int
         Height and width [px], at least 16.
+    grain : tuple of float, optional
+        Share of images with fine texture, and its least and largest strength.
 
     Returns
     -------
@@ -64,8 +72,9 @@ def draw(kind: str, rng: Generator, size: int) -> Image:
     factor = int(rng.integers(1, 3))
     image = KINDS[kind](rng, factor * size)
     image = _unit_std(image.reshape(size, factor, size, factor).mean((1, 3)))
-    if rng.uniform() < 0.75:
-        image = image + _grain(rng, size)
+    share, low, high = grain
+    if rng.uniform() < share:
+        image = image + _grain(rng, size, _log_uniform(rng, low, high))
     return _unit_range(image)
 
 
@@ -320,7 +329,7 @@ def _texture(rng: Generator, shape: tuple[int, int]) -> Image:
     return _unit_std(_shape_noise(rng, shape, amplitude))
 
 
-def _grain(rng: Generator, size: int) -> Image:
+def _grain(rng: Generator, size: int, strength: float) -> Image:
     """Return fine texture, stronger in some places than in others.
 
     Micrographs of real matter are rarely smooth between their edges: a section
@@ -330,7 +339,6 @@ def _grain(rng: Generator, size: int) -> Image:
     grain = _unit_std(_shape_noise(rng, (size, size), amplitude))
     field = _smooth_field(rng, size, size * rng.uniform(0.05, 0.5))
     place = np.clip(1 + rng.uniform(0, 1) * field, 0, None)
-    strength = _log_uniform(rng, 0.1, 1.2)
     return np.asarray(strength * place * grain, np.float32)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from lowdose.errors import InputError, ParameterError, did_you_mean
-from lowdose.simulation.procedural import KINDS
+from lowdose.simulation.procedural import GRAIN, KINDS
 
 T = TypeVar("T")
 
@@ -27,11 +27,15 @@ class DataConfig:
         Number of images to draw.
     size : int
         Their height and width [px].
+    grain : list of float
+        Share of them with fine texture, and its least and largest strength, as a
+        multiple of the deviation of the image.
     """
 
     kinds: Mapping[str, float]
     images: int = 4096
     size: int = 224
+    grain: list[float] = field(default_factory=lambda: list(GRAIN))
 
     def __post_init__(self) -> None:
         unknown = set(self.kinds) - set(KINDS)
@@ -44,6 +48,9 @@ class DataConfig:
             msg = (
                 f"data.kinds={dict(self.kinds)} needs shares of at least 0, not all 0."
             )
+            raise ParameterError(msg)
+        if len(self.grain) != 3 or not 0 < self.grain[1] <= self.grain[2]:
+            msg = f"data.grain={self.grain} must be a share and two strengths."
             raise ParameterError(msg)
         _at_least(1, images=self.images)
         _at_least(16, size=self.size)
@@ -133,7 +140,7 @@ class ScheduleConfig:
         Step from which on batch normalisation keeps its statistics as they are, in
         training as in use. Where doses differ by a factor of 10^4 within a batch,
         statistics of a batch are nothing that a single image could be normalised
-        by. 0 for never.
+        by. 0 for all of it (a network that goes on learning), -1 for never.
     validate_every : int
         Steps between validations; a checkpoint is written at each.
     precision : {"bfloat16", "float32"}
@@ -154,7 +161,7 @@ class ScheduleConfig:
     restart_factor: float = 0.4
     average: float = 0.999
     clip: float = 1.0
-    freeze_norm: int = 0
+    freeze_norm: int = -1
     validate_every: int = 500
     precision: str = "bfloat16"
 
@@ -186,6 +193,8 @@ class Recipe:
         SPDX name of the licence of the weights.
     seed : int
         Seed of everything random.
+    start : str
+        Model to begin with, by name or path; a fresh network where it is empty.
     data, noise, network, training : config
         See their classes.
     card : mapping, optional
@@ -200,6 +209,7 @@ class Recipe:
     data: DataConfig
     network: NetworkConfig
     training: ScheduleConfig
+    start: str = ""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     card: Mapping[str, Any] = field(default_factory=dict)
 

@@ -58,7 +58,7 @@ def draw_images(config: DataConfig, seed: int, path: Path) -> Iterator[tuple[int
     for number in range(config.images):
         rng = np.random.default_rng([seed, _IMAGES, number])
         kind = str(rng.choice(kinds, p=share / share.sum()))
-        images[number] = procedural.draw(kind, rng, config.size)
+        images[number] = procedural.draw(kind, rng, config.size, grain=_grain(config))
         yield number + 1, config.images
     images.flush()
     del images
@@ -86,7 +86,12 @@ def validation_set(
         each kind, with Poisson noise.
     """
     clean = [
-        procedural.draw(kind, np.random.default_rng([seed, _VALIDATION, number]), 128)
+        procedural.draw(
+            kind,
+            np.random.default_rng([seed, _VALIDATION, number]),
+            128,
+            grain=_grain(config),
+        )
         for number in range(6)
         for kind in config.kinds
     ]
@@ -155,6 +160,11 @@ def batches(
         return network_input(noisy, measures), target[:, None].astype(np.float32)
 
     return make
+
+
+def _grain(config: DataConfig) -> procedural.Grain:
+    share, low, high = config.grain
+    return share, low, high
 
 
 def _example(

@@ -23,6 +23,8 @@ from lowdose.noise import NoiseModel
 from lowdose.progress import Clock, Progress, ShouldStop, never
 from lowdose.training import data as examples
 from lowdose.zoo.package import save_model
+from lowdose.zoo.shelf import find_model
+from lowdose.zoo.weights import load_network
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -151,6 +153,8 @@ class _State:
         self.seconds = 0.0
         options = dict(recipe.network.options)
         network = networks.build(recipe.network.architecture, **options)
+        if recipe.start:
+            _copy_weights(recipe.start, network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.Adam(
@@ -179,7 +183,7 @@ class _State:
 
     def _choose_mode(self) -> None:
         """Set to training, with batch normalisation frozen from its step on."""
-        frozen = 0 < self.recipe.training.freeze_norm <= self.step
+        frozen = 0 <= self.recipe.training.freeze_norm <= self.step
         self.network.train()
         if not frozen:
             return
@@ -298,9 +302,27 @@ def learning_rate(step: int, plan: ScheduleConfig) -> float:
     return low + (high - low) * 0.5 * (1 + math.cos(math.pi * share))
 
 
+def _copy_weights(start: str, network: nn.Module) -> None:
+    """Give a network the weights of a model of the same architecture."""
+    weights = load_network(find_model(start)).state_dict()
+    wanted = network.state_dict()
+    for key in sorted(weights.keys() | wanted.keys()):
+        if (
+            key not in weights
+            or key not in wanted
+            or (weights[key].shape != wanted[key].shape)
+        ):
+            msg = (
+                f"start={start!r} is of another network: {key} does not fit. Give "
+                "[network] the architecture and options of its card."
+            )
+            raise ParameterError(msg)
+    network.load_state_dict(weights)
+
+
 def _what_matters(recipe: dict[str, Any]) -> dict[str, Any]:
     """Return what determines the weights; texts may be mended under way."""
-    keys = ("seed", "data", "noise", "network", "training")
+    keys = ("seed", "start", "data", "noise", "network", "training")
     return {key: recipe[key] for key in keys}
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from lowdose import zoo
-from lowdose.errors import Cancelled, OutputError, TrainingError
+from lowdose.errors import Cancelled, OutputError, ParameterError, TrainingError
 from lowdose.training import loop
 from lowdose.training.config import recipe_from_dict
 
@@ -143,6 +143,39 @@ def test_a_restart_begins_a_lower_cosine_and_leaves_the_first_as_it_was(recipe):
     assert both[:100] == first
     assert both[100] == pytest.approx(0.4 * plain.learning_rate)
     assert both[-1] < 0.02 * plain.learning_rate
+
+
+def test_a_training_can_begin_with_a_model(recipe, tmp_path):
+    first = run(recipe, tmp_path / "first")
+    plan = dataclasses.replace(
+        recipe.training, steps=1, learning_rate=1e-12, freeze_norm=0
+    )
+    onward = dataclasses.replace(recipe, start=str(first), training=plan)
+    second = run(onward, tmp_path / "second")
+    a, b = (load_file(f / "weights.safetensors") for f in (first, second))
+    for key, value in a.items():
+        torch.testing.assert_close(b[key], value, rtol=0, atol=1e-6)
+
+
+def test_a_model_of_another_network_is_no_beginning(recipe, tmp_path):
+    first = run(recipe, tmp_path / "first")
+    network = dataclasses.replace(
+        recipe.network, options={**recipe.network.options, "base": 8}
+    )
+    other = dataclasses.replace(recipe, start=str(first), network=network)
+    with pytest.raises(ParameterError, match="is of another network"):
+        run(other, tmp_path / "second")
+
+
+def test_frozen_normalisation_keeps_its_statistics(recipe, tmp_path):
+    plan = dataclasses.replace(recipe.training, freeze_norm=2)
+    run(dataclasses.replace(recipe, training=plan), tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    for key, value in saved["network"].items():
+        if "running" in key:
+            assert torch.equal(value, saved["average"][key]), key
+        if "num_batches" in key:
+            assert value == 2
 
 
 def test_training_lowers_the_error(recipe, tmp_path):
