@@ -105,7 +105,7 @@ SEARCH: Mapping[str, Mapping[str, Axis]] = {
         "h": Axis(0.7, factor=2.0),
         "expected": Axis(1.0, factor=1.5),
         "patch_radius": Axis(2, step=1),
-        "distance": Axis(4, step=2),
+        "distance": Axis(3, choices=(2, 3, 5, 8, 12)),
     },
 }
 
@@ -288,14 +288,16 @@ def filter_row(name: str, *, truth: Stack, peak: float, sections: int) -> Row:
     )
 
 
-def denoiser_row(name: str, *, truth: Stack, peak: float) -> Row:
-    """Score any denoiser of the catalogue as it is, through :func:`lowdose.denoise`."""
+def denoiser_row(text: str, *, truth: Stack, peak: float) -> Row:
+    """Score a denoiser as it is: ``"NAME"`` or ``"NAME:key=value,key=value"``."""
+    name, _, settings = text.partition(":")
+    values = dict(pair.split("=", 1) for pair in settings.split(",") if pair)
     began = time.perf_counter()
-    result = np.asarray(lowdose.denoise(noisy_counts(truth, peak), name))
+    result = np.asarray(lowdose.denoise(noisy_counts(truth, peak), name, **values))
     return Row(
         denoiser=name,
         peak=peak,
-        values={},
+        values=values,
         seconds=time.perf_counter() - began,
         **scores(result / peak, truth),
     )
@@ -389,7 +391,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("stack", type=Path, help="the ISBI 2012 stack")
     parser.add_argument("--peaks", type=float, nargs="+", default=list(PEAKS))
     parser.add_argument("--filters", nargs="*", default=list(SEARCH), metavar="NAME")
-    parser.add_argument("--denoiser", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--denoiser",
+        action="append",
+        default=[],
+        metavar="NAME[:KEY=VALUE,...]",
+        help="a denoiser to score beside the filters, as it is",
+    )
     parser.add_argument("--sections", type=int, default=3, help="to tune on at first")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json", type=Path)
