@@ -187,7 +187,8 @@ class UNet2(nn.Module):
         y = self.outc(self._features(x))
         if self.stem > 1:
             y = functional.pixel_shuffle(y, self.stem)[..., :height, :width]
-        return noisy - y if self.residual else y
+        denoised: Tensor = noisy - y if self.residual else y
+        return denoised
 
     def _features(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = [self.inc(x)]

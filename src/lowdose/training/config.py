@@ -193,6 +193,8 @@ class Recipe:
         SPDX name of the licence of the weights.
     seed : int
         Seed of everything random.
+    reference : str
+        Publication of the architecture.
     start : str
         Model to begin with, by name or path; a fresh network where it is empty.
     data, noise, network, training : config
@@ -209,6 +211,7 @@ class Recipe:
     data: DataConfig
     network: NetworkConfig
     training: ScheduleConfig
+    reference: str = ""
     start: str = ""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     card: Mapping[str, Any] = field(default_factory=dict)

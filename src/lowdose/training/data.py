@@ -103,8 +103,10 @@ def validation_set(
     return sets
 
 
-def network_input(noisy: Images, measures: Sequence[Measures]) -> NDArray[np.float32]:
-    """Return what a network with conditions sees of noisy images.
+def network_input(
+    noisy: Images, measures: Sequence[Measures], *, conditioned: bool
+) -> NDArray[np.float32]:
+    """Return what a network sees of noisy images.
 
     Parameters
     ----------
@@ -112,20 +114,30 @@ def network_input(noisy: Images, measures: Sequence[Measures]) -> NDArray[np.flo
         Counts.
     measures : sequence of mapping
         Of :func:`lowdose.networks.normalising.measure`, one per image.
+    conditioned : bool
+        Whether the network takes the constant channels.
 
     Returns
     -------
-    ndarray, shape (N, 1 + conditions, H, W), float32
+    ndarray, shape (N, 1 or 1 + conditions, H, W), float32
         The normalised image and the constant channels.
     """
     z = (noisy - column(measures, "mean")) / column(measures, "sigma")
+    if not conditioned:
+        return np.asarray(z[:, None], np.float32)
     constant = conditions(measures)[:, :, None, None]
     constant = np.broadcast_to(constant, (*constant.shape[:2], *noisy.shape[1:]))
     return np.concatenate([z[:, None], constant], 1, dtype=np.float32)
 
 
 def batches(
-    path: Path, noise: NoiseConfig, *, seed: int, batch: int, patch: int
+    path: Path,
+    noise: NoiseConfig,
+    *,
+    seed: int,
+    batch: int,
+    patch: int,
+    conditioned: bool = True,
 ) -> Callable[[int], tuple[Images, Images]]:
     """Return a function that makes the batch of a given step.
 
@@ -140,6 +152,8 @@ def batches(
         Of the recipe.
     seed, batch, patch : int
         Of the recipe.
+    conditioned : bool, optional
+        Whether the network takes the constant channels.
 
     Returns
     -------
@@ -157,7 +171,8 @@ def batches(
         clean = np.stack([rate for _, rate, _ in triples])
         measures = [measure(counts, known) for counts, _, known in triples]
         target = (clean - column(measures, "mean")) / column(measures, "sigma")
-        return network_input(noisy, measures), target[:, None].astype(np.float32)
+        seen = network_input(noisy, measures, conditioned=conditioned)
+        return seen, target[:, None].astype(np.float32)
 
     return make
 

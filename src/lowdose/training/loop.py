@@ -102,7 +102,12 @@ def iter_train(
         state.load(checkpoint)
     plan = recipe.training
     make = examples.batches(
-        images, recipe.noise, seed=recipe.seed, batch=plan.batch, patch=plan.patch
+        images,
+        recipe.noise,
+        seed=recipe.seed,
+        batch=plan.batch,
+        patch=plan.patch,
+        conditioned=state.conditioned,
     )
     validation = examples.validation_set(
         recipe.data, recipe.noise, recipe.seed, VALIDATION_DOSES
@@ -149,6 +154,8 @@ class _State:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
+        #: Whether the network is told what is known of the noise.
+        self.conditioned = bool(recipe.network.options.get("conditions", 0))
         #: Time spent in optimiser steps, over all runs [s].
         self.seconds = 0.0
         options = dict(recipe.network.options)
@@ -219,7 +226,7 @@ class _State:
         gains = {}
         for dose, (noisy, clean) in sets.items():
             measures = [measure(image, NoiseModel()) for image in noisy]
-            seen = examples.network_input(noisy, measures)
+            seen = examples.network_input(noisy, measures, conditioned=self.conditioned)
             answer = np.concatenate([self._apply(p) for p in np.array_split(seen, 4)])
             denoised = answer * column(measures, "sigma") + column(measures, "mean")
             before = ((noisy - clean) ** 2).mean((1, 2))
@@ -369,6 +376,7 @@ def _finish(state: _State, folder: Path, gains: dict[float, float]) -> Path:
         title=recipe.title,
         summary=recipe.summary,
         licence=recipe.licence,
+        reference=recipe.reference,
         architecture=recipe.network.architecture,
         options=options,
         training=training,

@@ -31,6 +31,7 @@ def save_model(
     title: str,
     summary: str,
     licence: str,
+    reference: str = "",
     architecture: str,
     options: Mapping[str, Any],
     training: Mapping[str, Any],
@@ -44,7 +45,7 @@ def save_model(
         Made if needed; a model in it is replaced.
     network : torch.nn.Module
         As built by :func:`lowdose.networks.build`, with the weights to keep.
-    name, title, summary, licence, architecture, options
+    name, title, summary, licence, reference, architecture, options
         See :class:`lowdose.zoo.cards.ModelCard`.
     training : mapping
         How it was trained: recipe, seed, steps, hours, hardware, curve.
@@ -69,6 +70,7 @@ def save_model(
         "title": title,
         "summary": summary,
         "licence": licence,
+        "reference": reference,
         "architecture": architecture,
         "options": dict(options),
         "weights": {

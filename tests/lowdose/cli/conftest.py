@@ -1,5 +1,7 @@
 """Small files to denoise, and the command line called in this process."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,14 @@ def here(tmp_path, monkeypatch):
     """Work in a folder of our own."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """Undo what a shell does to a job in the background, where Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
