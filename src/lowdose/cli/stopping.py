@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[ShouldStop]:
+def stop_on_signals(
+    message: str = "Stopping after the tiles at work; once more to stop at once.",
+) -> Iterator[ShouldStop]:
     """Turn Ctrl-C, and SIGTERM as batch systems send it, into a request to stop.
+
+    Parameters
+    ----------
+    message : str, optional
+        What is said when the first signal comes.
 
     Yields
     ------
@@ -38,7 +45,7 @@ def stop_on_signals() -> Iterator[ShouldStop]:
     def stop(_number: int, _frame: object) -> None:
         asked.set()
         restore()
-        say("Stopping after the tiles at work; once more to stop at once.")
+        say(message)
 
     def restore() -> None:
         for number, handler in previous.items():
