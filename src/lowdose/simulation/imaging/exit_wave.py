@@ -106,7 +106,7 @@ def exit_wave(
 
 
 def fitted_atoms(
-    specimen: Specimen, sampling: float
+    specimen: Specimen, sampling: float, multiple: int = 1
 ) -> tuple[Atoms, tuple[int, int]]:
     """Return the atoms in a cell of whole pixels, the view still in its middle.
 
@@ -116,6 +116,8 @@ def fitted_atoms(
         What to fit.
     sampling : float
         Pixel size [nm/px].
+    multiple : int, optional
+        What the numbers of pixels are to be multiples of.
 
     Returns
     -------
@@ -138,15 +140,29 @@ def fitted_atoms(
         )
         raise ParameterError(msg)
     pixels = [int(np.ceil(lengths[axis] / sampling - 1e-6)) for axis in (0, 1)]
-    gpts = tuple(next_fast_len(number + number % 2) for number in pixels)
+    gpts = [multiple * next_fast_len(-(-number // multiple)) for number in pixels]
     grown = np.array([*(number * sampling for number in gpts), lengths[2]])
     atoms.positions += (grown - lengths) / 2 * ANGSTROM
     atoms.set_cell(grown * ANGSTROM)
     return atoms, (gpts[0], gpts[1])
 
 
-def potential(specimen: Specimen, beam: Beam) -> Any:
+def potential(specimen: Specimen, beam: Beam, multiple: int = 1) -> Any:
     """Return abTEM's potential of a specimen, with frozen phonons where asked for.
+
+    Parameters
+    ----------
+    specimen : Specimen
+        What to calculate it of.
+    beam : Beam
+        Sampling, slices and vibrations.
+    multiple : int, optional
+        What the numbers of pixels are to be multiples of.
+
+    Returns
+    -------
+    abtem.Potential
+        Not yet calculated.
 
     Raises
     ------
@@ -154,7 +170,7 @@ def potential(specimen: Specimen, beam: Beam) -> Any:
         If the beam names displacements and leaves out an element.
     """
     abtem = import_abtem()
-    atoms, gpts = fitted_atoms(specimen, beam.sampling)
+    atoms, gpts = fitted_atoms(specimen, beam.sampling, multiple)
     depth = atoms.cell.lengths()[2] / ANGSTROM
     slices = max(1, int(np.ceil(depth / beam.slice_thickness - 1e-6)))
     source = atoms

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def resample_view(
     image: NDArray[np.floating],
-    sampling: float,
+    sampling: float | tuple[float, float],
     field: Field,
     *,
     wanted: float,
@@ -34,8 +34,8 @@ def resample_view(
     ----------
     image : ndarray, shape (H, W)
         One period of the image.
-    sampling : float
-        Its pixel size [nm/px].
+    sampling : float or tuple of float
+        Its pixel size [nm/px], or one along y and one along x.
     field : Field
         The view, in the middle of the period.
     wanted : float
@@ -54,8 +54,9 @@ def resample_view(
     if shape is None:
         shape = view_shape(field, wanted)
     spectrum = fft.fft2(image.astype(np.float64))
-    for axis, number in enumerate(shape):
-        spectrum = _evaluate(spectrum, axis, number, wanted / sampling, blur / sampling)
+    pixels = sampling if isinstance(sampling, tuple) else (sampling, sampling)
+    for axis, (number, pixel) in enumerate(zip(shape, pixels, strict=True)):
+        spectrum = _evaluate(spectrum, axis, number, wanted / pixel, blur / pixel)
     return np.ascontiguousarray(spectrum.real / image.size, dtype=np.float32)
 
 
