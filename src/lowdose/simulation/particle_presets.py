@@ -3,7 +3,7 @@
 After S. Mohan et al., IEEE Trans. Comput. Imaging 8, 585 (2022),
 doi:10.1109/TCI.2022.3176536: their images have 0.45 electrons per pixel in vacuum, at
 a pixel size of about 0.0061 nm after the resizing that they train with, and defocus
-values of 0 to 20 nm. Their energy is 300 keV. Ranges of the specimen and the lens are those of
+values of 0 to 20 nm. Ours, at 300 keV, have the ranges of
 :meth:`NanoparticleParameters.draw` and :meth:`Optics.draw`, wider than theirs.
 """
 
