@@ -9,11 +9,12 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
-from lowdose.simulation.specimens.specimen import missing
+from lowdose.simulation.specimens.specimen import missing_extra
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+_ABTEM: Final = "abTEM"
 #: FFTW by default measures which plan is fastest, so that two runs may round
 #: differently; an estimated plan depends on nothing but the size.
 _SETTINGS: Final = {
@@ -39,7 +40,7 @@ def import_abtem() -> Any:
     try:
         import abtem
     except ImportError as error:
-        raise missing("abTEM") from error
+        raise missing_extra(_ABTEM) from error
     return abtem
 
 

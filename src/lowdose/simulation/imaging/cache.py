@@ -77,8 +77,9 @@ def load_wave(folder: Path, key: str) -> NDArray[np.complex64] | None:
         it is then calculated and stored anew.
     """
     try:
-        with np.load(_path(folder, key), allow_pickle=False) as archive:
-            array = archive["wave"]
+        # Opened here, so that it is closed also where numpy finds it damaged.
+        with _path(folder, key).open("rb") as file:
+            array = np.load(file, allow_pickle=False)["wave"]
     except _DAMAGED:
         return None
     return array if array.dtype == np.complex64 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +58,7 @@ class ExitWave:
         return float(min(height - self.field.height, width - self.field.width) / 2)
 
 
-def exit_wave(
-    specimen: Specimen, beam: Beam, *, cache: Path | None = None
-) -> ExitWave:
+def exit_wave(specimen: Specimen, beam: Beam, *, cache: Path | None = None) -> ExitWave:
     """Calculate the wave behind a specimen, by multislice.
 
     abTEM does it: independent atoms, infinite projection, a plane wave incident along
@@ -197,7 +196,9 @@ def _multislice(specimen: Specimen, beam: Beam) -> NDArray[np.complex64]:
     if not len(specimen.atoms):
         _, (columns, rows) = fitted_atoms(specimen, beam.sampling)
         return np.ones((rows, columns), np.complex64)
-    with settings():
+    with settings(), warnings.catch_warnings():
+        # That frozen phonons come as waves of their own is what we ask for.
+        warnings.filterwarnings("ignore", message="ensemble_mean=False returns")
         wave = abtem.PlaneWave(energy=beam.energy * 1e3)
         result = wave.multislice(potential(specimen, beam), lazy=False)
     # abTEM's first axis is x, ours is y.

@@ -87,9 +87,7 @@ def hrtem(
     return np.maximum(image, 0, dtype=np.float32)
 
 
-def check_view(
-    field: Any, sampling: float, shape: tuple[int, int] | None
-) -> None:
+def check_view(field: Any, sampling: float, shape: tuple[int, int] | None) -> None:
     """Raise :class:`ParameterError` unless an image lies within the view.
 
     Parameters
@@ -160,8 +158,8 @@ def _check_sampling(exit_wave: ExitWave, optics: Optics) -> None:
             else "give the optics a focal or angular spread, or an aperture"
         )
         warnings.warn(
-            f"The exit wave, at {exit_wave.sampling:g} nm/px, ends at its band limit of "
-            f"{band:.1f} /nm ({1 / band:.3f} nm), but the optics transfer up to "
+            f"The exit wave, at {exit_wave.sampling:g} nm/px, ends at its band limit "
+            f"of {band:.1f} /nm ({1 / band:.3f} nm), but the optics transfer up to "
             f"{limit:.1f} /nm: {advice}.",
             SamplingWarning,
             stacklevel=3,

@@ -166,9 +166,7 @@ class Optics:
         """
         angle = frequency * wavelength(energy)
         round_part = (
-            self.defocus * angle
-            + self.cs * 1e3 * angle**3
-            + self.c5 * 1e6 * angle**5
+            self.defocus * angle + self.cs * 1e3 * angle**3 + self.c5 * 1e6 * angle**5
         )
         # Astigmatism of every azimuth, and coma, whose gradient is three times its
         # value along its own axis; C21 holds that factor.
@@ -196,9 +194,7 @@ class Optics:
         # The round part alone: astigmatism makes the envelope narrower somewhere,
         # never wider everywhere.
         gradient = (
-            self.defocus * angle
-            + self.cs * 1e3 * angle**3
-            + self.c5 * 1e6 * angle**5
+            self.defocus * angle + self.cs * 1e3 * angle**3 + self.c5 * 1e6 * angle**5
         ) * (2 * np.pi / wavelength(energy))
         chromatic = np.pi * self.focal_spread * angle**2 / wavelength(energy)
         spatial = self.angular_spread * 1e-3 * gradient

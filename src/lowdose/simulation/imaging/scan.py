@@ -184,7 +184,7 @@ def distort_scan(
             msg = f"{name}={value} nm is no standard deviation; give 0 or more."
             raise ParameterError(msg)
     height, width = image.shape
-    places = np.stack(np.mgrid[:height, :width].astype(float))
+    places = np.asarray(np.mgrid[:height, :width], float)
     places += rng.normal(size=places.shape) * (jitter / sampling)
     places += rng.normal(size=(2, height, 1)) * (line_jitter / sampling)
     # Half of the drift before the middle row, half after: the image stays centred.

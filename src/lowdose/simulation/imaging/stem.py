@@ -82,7 +82,7 @@ def stem(
         shape=shape,
         blur=scan.source_size,
     )
-    return np.clip(view, 0, 1, dtype=np.float32)
+    return np.asarray(np.clip(view, 0, 1), np.float32)
 
 
 def _check_angles(scan: Scan, beam: Beam) -> None:

@@ -233,8 +233,9 @@ def _at_boundary(points: Array, seeds: Array) -> NDArray[np.bool_]:
     other = cKDTree(seeds).query(points, k=2)[1][:, 1]
     gap = np.linalg.norm(seeds[owner] - seeds[other], axis=1)
     # Distance of a point from the bisector of its two nearest seeds.
-    return np.asarray((distance[:, 1] ** 2 - distance[:, 0] ** 2) / (2 * gap)
-                      < 2 * GRAPHENE)
+    return np.asarray(
+        (distance[:, 1] ** 2 - distance[:, 0] ** 2) / (2 * gap) < 2 * GRAPHENE
+    )
 
 
 def _bond_pairs(network: Network, moving: NDArray[np.bool_]) -> tuple[Index, Index]:
@@ -249,9 +250,7 @@ def _bond_pairs(network: Network, moving: NDArray[np.bool_]) -> tuple[Index, Ind
     return table[:, 0], table[:, 1]
 
 
-def _angles(
-    network: Network, moving: NDArray[np.bool_]
-) -> tuple[Index, Index, Index]:
+def _angles(network: Network, moving: NDArray[np.bool_]) -> tuple[Index, Index, Index]:
     """Return the atom in the middle and the two at the ends of every angle."""
     triples = [
         (atom, one, two)

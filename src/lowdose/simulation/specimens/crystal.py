@@ -25,6 +25,7 @@ from lowdose.simulation.specimens.structures import (
 )
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -102,10 +103,10 @@ class CrystalParameters:
         for name, low, high, unit in _RANGES:
             check_range(self, name, low, high, unit)
         _ = self.field
-        if len(self.zone_axis) != 3 or not any(self.zone_axis):
+        if np.shape(self.zone_axis) != (3,) or not any(self.zone_axis):
             msg = (
-                f"zone_axis={self.zone_axis} is no direction; give three whole numbers, "
-                "not all zero, such as (1, 1, 0)."
+                f"zone_axis={self.zone_axis} is no direction; give three whole "
+                "numbers, not all zero, such as (1, 1, 0)."
             )
             raise ParameterError(msg)
         if self.shape == "wedge" and self.thin > self.thickness:
@@ -254,12 +255,12 @@ def _carbon(positions: Array, p: CrystalParameters, rng: Generator) -> Array:
     height, width = p.field.cell
     top = positions[:, 2].max() + 0.2 if len(positions) else 0.0
     low = np.array([-width / 2, -height / 2, top])
-    return amorphous_carbon(low, low + [width, height, p.carbon], rng)
+    return amorphous_carbon(low, low + np.array([width, height, p.carbon]), rng)
 
 
-def _check_number(volume: float, cell: object) -> None:
+def _check_number(volume: float, cell: Atoms) -> None:
     """Raise :class:`ParameterError` if a box would hold absurdly many atoms."""
-    atoms = volume * 1e3 * len(cell) / cell.get_volume() / 1e6  # type: ignore[attr-defined,arg-type]
+    atoms = volume * 1e3 * len(cell) / cell.get_volume() / 1e6
     if atoms > _MOST:
         msg = (
             f"This crystal would have about {atoms:.0f} million atoms, more than the "

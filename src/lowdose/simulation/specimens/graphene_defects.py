@@ -74,9 +74,7 @@ def cut_holes(network: Network, p: GrapheneParameters, rng: Generator) -> None:
         network.keep(radius > outline)
 
 
-def rotate_bonds(
-    network: Network, number: int, field: Field, rng: Generator
-) -> None:
+def rotate_bonds(network: Network, number: int, field: Field, rng: Generator) -> None:
     """Turn bonds by 90°: Stone-Wales defects, in place.
 
     A. J. Stone, D. J. Wales, Chem. Phys. Lett. 128, 501 (1986),

@@ -82,7 +82,7 @@ def orient(up: ArrayLike, beam: ArrayLike) -> Array:
         along = along / size
         upward = upward - (upward @ along) * along
     if size == 0 or np.linalg.norm(upward) < 1e-9:
-        msg = f"Directions {up} (up) and {beam} (beam) span no plane; choose others."
+        msg = f"Directions {up!r} (up) and {beam!r} (beam) span no plane."
         raise ParameterError(msg)
     down = -upward / np.linalg.norm(upward)
     return np.stack([np.cross(down, along), down, along], axis=1)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-
 from scipy.spatial import cKDTree
 
 from lowdose.errors import ParameterError
@@ -91,9 +90,7 @@ class ParticleModel:
         """Return the occupied columns at the free surface, for an occupation."""
         return surface_columns(self.sites, self.columns, occupied, PLATINUM_SPACING)
 
-    def free_columns(
-        self, occupied: NDArray[np.bool_]
-    ) -> dict[int, NDArray[np.intp]]:
+    def free_columns(self, occupied: NDArray[np.bool_]) -> dict[int, NDArray[np.intp]]:
         """Return the sites that can be filled, by column, for an occupation."""
         return free_columns(self.sites, self.columns, occupied, PLATINUM_SPACING)
 
@@ -191,7 +188,7 @@ def assemble(
     def transform(positions: Array) -> Array:
         moved = positions @ tilting(p.tilt_x, p.tilt_y) + place
         moved = moved @ rotation("z", p.rotation)
-        return np.asarray(moved + [shift[1], shift[0], 0.0])
+        return np.asarray(moved + np.array([shift[1], shift[0], 0.0]))
 
     symbols, positions = model.support
     particle = transform(particle @ rotation("z", particle_rotation))
@@ -224,7 +221,7 @@ def _near(sites: Array, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
         sites[near], distance_upper_bound=reach
     )
     near[near] = np.isfinite(distance)
-    return near
+    return np.asarray(near)
 
 
 def _displace(

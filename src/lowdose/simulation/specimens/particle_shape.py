@@ -143,7 +143,8 @@ def coordination(occupied: Mask, pairs: Pairs) -> NDArray[np.intp]:
 
 def neighbour_pairs(sites: Array, spacing: float) -> Pairs:
     """Return the pairs of neighbouring sites, shape (P, 2), each pair once."""
-    return cKDTree(sites).query_pairs(1.2 * spacing, output_type="ndarray")
+    pairs = cKDTree(sites).query_pairs(1.2 * spacing, output_type="ndarray")
+    return np.asarray(pairs)
 
 
 def _facet_normals() -> Array:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ANGSTROM: Final = 10.0
 #: Vacuum [nm] between the atoms and either end of the cell along the beam.
 _VACUUM: Final = 0.2
+_ASE: Final = "ase"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ def make_atoms(
     all_positions = np.concatenate(kept) if kept else np.zeros((0, 3))
     low = all_positions[:, 2].min() if len(all_positions) else 0.0
     depth = np.ptp(all_positions[:, 2]) if len(all_positions) else 0.0
-    shifted = all_positions + [width / 2, height / 2, _VACUUM - low]
+    shifted = all_positions + np.array([width / 2, height / 2, _VACUUM - low])
     return ase.Atoms(
         symbols=symbols,
         positions=shifted * ANGSTROM,
@@ -187,21 +188,19 @@ def import_ase() -> Any:
     try:
         import ase
     except ImportError as error:
-        raise missing("ase") from error
+        raise missing_extra(_ASE) from error
     return ase
 
 
-def missing(name: str) -> MissingExtraError:
+def missing_extra(package: str) -> MissingExtraError:
     """Return the error for a package of the extra ``simulate`` that is missing."""
     return MissingExtraError(
-        f"Simulating micrographs needs {name}, which is not installed. Install it "
+        f"Simulating micrographs needs {package}, which is not installed. Install it "
         'with: pip install "napari-lowdose[simulate]"'
     )
 
 
-def check_range(
-    owner: Any, name: str, low: float, high: float, unit: str = ""
-) -> None:
+def check_range(owner: Any, name: str, low: float, high: float, unit: str = "") -> None:
     """Raise unless a number of a dataclass lies within its limits.
 
     Parameters

@@ -175,7 +175,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         msg = f"{path} cannot be opened: {error}."
         raise InputError(msg) from error
-    except Exception as error:  # noqa: BLE001  (ase's readers raise whatever they like)
+    except Exception as error:  # ase's readers raise whatever they like
         msg = (
             f"ase cannot read {path.name} as a structure ({error}). Give a CIF or "
             "another file of a periodic crystal."
@@ -183,8 +183,8 @@ def _read(path: Path) -> Any:
         raise FormatError(msg) from error
     if not len(atoms) or atoms.cell.rank < 3:
         msg = (
-            f"{path.name} has {len(atoms)} atoms and {atoms.cell.rank} lattice vectors; "
-            "a crystal needs atoms and three vectors."
+            f"{path.name} has {len(atoms)} atoms and {atoms.cell.rank} lattice "
+            "vectors; a crystal needs atoms and three vectors."
         )
         raise FormatError(msg)
     occupancy = atoms.info.get("occupancy") or {}

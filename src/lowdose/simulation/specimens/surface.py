@@ -30,7 +30,7 @@ _SAME_COLUMN: Final = 0.02
 
 
 def label_columns(sites: Array) -> NDArray[np.intp]:
-    """Number the columns along z that lattice sites belong to.
+    """Give each lattice site the number of its column along z.
 
     Parameters
     ----------
@@ -81,9 +81,7 @@ def make_defects(
     _vacate(parameters.vacancies, sites, occupied, spacing, rng)
     _deplete(parameters.defect, sites, columns, occupied, spacing, rng)
     for _ in range(parameters.adatom_columns):
-        _add_column(
-            parameters.adatom_fraction, sites, columns, occupied, spacing, rng
-        )
+        _add_column(parameters.adatom_fraction, sites, columns, occupied, spacing, rng)
 
 
 def surface_columns(
@@ -208,9 +206,7 @@ def _vacate(
     """Remove single atoms at random places of the free surface."""
     pairs = neighbour_pairs(sites, spacing)
     bonds = coordination(occupied, pairs)
-    surface = np.flatnonzero(
-        occupied & (bonds < 10) & (sites[:, 1] < -1.3 * spacing)
-    )
+    surface = np.flatnonzero(occupied & (bonds < 10) & (sites[:, 1] < -1.3 * spacing))
     if number > len(surface):
         msg = (
             f"{number} vacancies were asked for, but the free surface of this particle "
