@@ -1,0 +1,110 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from lowdose.errors import ParameterError
+from lowdose.simulation.dataset import Dataset
+from lowdose.simulation.generation import iter_simulate
+from lowdose.simulation.presets import PRESETS, preset
+
+pytest.importorskip("ase", reason="needs the extra 'simulate'")
+pytest.importorskip("abtem", reason="needs the extra 'simulate'")
+
+from lowdose.simulation.crystal_presets import crystals_preset
+from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+
+SBD = sbd_preset(pixel_size=0.02, size=100)
+
+
+def finish(job):
+    for _ in job:
+        pass
+
+
+def test_every_preset_of_the_command_line_is_there():
+    assert set(PRESETS) == {"sbd", "graphene", "crystals", "movie", "drawn"}
+    assert all(chosen.name == name for name, chosen in PRESETS.items())
+
+
+def test_misspelt_presets_and_structures_out_of_place_are_explained(tmp_path):
+    with pytest.raises(ParameterError, match="Did you mean 'graphene'"):
+        preset("graphen")
+    with pytest.raises(ParameterError, match="only crystals takes others"):
+        preset("sbd", structure="SrTiO3")
+
+
+def test_a_series_shows_one_specimen_at_growing_defocus_on_a_known_vacuum():
+    rendered = SBD.render(1, 0, None)
+    assert rendered.images.shape == (4, 100, 100)
+    assert rendered.images.dtype == np.float32
+    defocus = [record["defocus"] for record in rendered.records]
+    assert defocus == sorted(defocus)
+    assert [int(value // 5) for value in defocus] == [0, 1, 2, 3]
+    assert len({record["specimen_seed"] for record in rendered.records}) == 1
+    assert {record["contrast"] for record in rendered.records} <= {
+        "black",
+        "intermediate",
+        "white",
+        "none",
+    }
+    middle = np.median(rendered.images)
+    assert middle == pytest.approx(0.45, rel=0.25)
+
+
+def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):
+    digests = set()
+    for workers in (1, 2):
+        path = tmp_path / f"{workers}.h5"
+        finish(iter_simulate(SBD, path, count=6, seed=1, workers=workers))
+        digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert len(digests) == 1
+    with Dataset(path) as dataset:
+        assert len(dataset) == 6  # the second series is cut short
+        assert dataset.specimens.tolist() == [0, 1]
+        assert dataset.movie(0).shape == (4, 100, 100)
+        assert dataset.micrograph(0).calibration.pixel_size() == (0.02, 0.02)
+        near = dataset.filter(defocus=(None, 5))
+        assert len(near) == 2
+        parts = dataset.split({"a": 0.5, "b": 0.5})
+        assert not set(parts["a"].specimens) & set(parts["b"].specimens)
+        with pytest.raises(ParameterError, match="Did you mean 'defocus'"):
+            dataset.filter(defocs=3)
+        with pytest.raises(ParameterError, match="no range"):
+            dataset.filter(contrast=("black", "white"))
+
+
+def test_a_cache_of_exit_waves_changes_no_pixel(tmp_path):
+    plain = SBD.render(1, 0, None).images
+    np.testing.assert_array_equal(SBD.render(1, 0, tmp_path).images, plain)
+    assert any(tmp_path.rglob("*"))
+    np.testing.assert_array_equal(SBD.render(1, 0, tmp_path).images, plain)
+
+
+def test_a_movie_has_its_events_in_view_and_in_its_file(tmp_path):
+    small = movie_preset(pixel_size=0.044, size=100, frames=4)
+    path = tmp_path / "movie.h5"
+    finish(iter_simulate(small, path, count=1, seed=2))
+    with Dataset(path) as dataset:
+        assert len(dataset) == 4
+        movie = dataset.movie(0)
+        assert movie.calibration.axes[0].unit == "s"
+        assert movie.calibration.axes[0].spacing == pytest.approx(0.025)
+        events = dataset.events
+        assert 1 <= len(events) <= 3
+        assert set(events["kind"]) <= {"appear", "hop", "vanish"}
+        for event in events:
+            after = event["kind"] != "vanish"
+            y, x = (event[f"{axis}_{'after' if after else 'before'}"] for axis in "yx")
+            assert 0 < y < 100
+            assert 0 < x < 100
+
+
+def test_crystals_of_ones_own_are_simulated():
+    gold = crystals_preset(structure="Au", pixel_size=0.025, size=64)
+    assert gold.options["structure"] == "Au"
+    rendered = gold.render(1, 1, None)
+    assert rendered.images.shape == (2, 64, 64)
+    assert {record["structure"] for record in rendered.records} == {"Au"}
+    with pytest.raises(ParameterError):
+        crystals_preset(structure="Unobtainium")
