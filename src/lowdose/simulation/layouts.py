@@ -248,7 +248,7 @@ def area_downsample(image: NDArray[Any], factor: int = EDE_BINNING) -> Image:
     height, width = (side // factor for side in image.shape)
     cut = image[: height * factor, : width * factor].astype(np.float64)
     squares = cut.reshape(height, factor, width, factor)
-    return squares.mean((1, 3)).astype(np.float32)
+    return np.asarray(squares.mean((1, 3)), np.float32)
 
 
 def ede_crops(
