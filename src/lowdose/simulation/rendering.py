@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -112,7 +111,3 @@ def specimen_rng(seed: int, number: int) -> tuple[np.random.Generator, int]:
     sequence = np.random.SeedSequence([seed, number])
     own, drawn = sequence.spawn(2)
     return np.random.default_rng(drawn), int(own.generate_state(1)[0])
-
-
-#: An empty mapping that cannot be changed.
-NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -1,10 +1,12 @@
 import hashlib
+import pickle
+import sys
 
 import numpy as np
 import pytest
 
-from lowdose.errors import ParameterError
-from lowdose.simulation.dataset import Dataset
+from lowdose.errors import MissingExtraError, ParameterError
+from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.simulation.generation import iter_simulate
 from lowdose.simulation.presets import PRESETS, preset
 
@@ -15,6 +17,7 @@ from lowdose.simulation.crystal_presets import crystals_preset
 from lowdose.simulation.particle_presets import movie_preset, sbd_preset
 
 SBD = sbd_preset(pixel_size=0.02, size=100)
+GOLD = crystals_preset(structure="Au", pixel_size=0.025, size=64)
 
 
 def finish(job):
@@ -56,16 +59,16 @@ def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):
     digests = set()
     for workers in (1, 2):
         path = tmp_path / f"{workers}.h5"
-        finish(iter_simulate(SBD, path, count=6, seed=1, workers=workers))
+        finish(iter_simulate(GOLD, path, count=3, seed=1, workers=workers))
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
     assert len(digests) == 1
     with Dataset(path) as dataset:
-        assert len(dataset) == 6  # the second series is cut short
+        assert len(dataset) == 3  # the second series is cut short
         assert dataset.specimens.tolist() == [0, 1]
-        assert dataset.movie(0).shape == (4, 100, 100)
-        assert dataset.micrograph(0).calibration.pixel_size() == (0.02, 0.02)
-        near = dataset.filter(defocus=(None, 5))
-        assert len(near) == 2
+        assert dataset.movie(0).shape == (2, 64, 64)
+        assert dataset.micrograph(0).calibration.pixel_size() == (0.025, 0.025)
+        assert len(dataset.filter(defocus=(None, 0))) == 2
+        assert len(dataset.filter(structure="Au", defocus=(0, 20))) == 1
         parts = dataset.split({"a": 0.5, "b": 0.5})
         assert not set(parts["a"].specimens) & set(parts["b"].specimens)
         with pytest.raises(ParameterError, match="Did you mean 'defocus'"):
@@ -100,10 +103,32 @@ def test_a_movie_has_its_events_in_view_and_in_its_file(tmp_path):
             assert 0 < x < 100
 
 
+def test_the_sample_set_is_what_its_plan_makes():
+    with open_sample() as sample:
+        assert len(sample) == 16
+        assert set(sample.parameters["contrast"]) >= {"white", "intermediate"}
+        options = sample.plan.options
+        assert sample.plan.preset == "sbd"
+        rendered = sbd_preset(**options).render(sample.plan.seed, 0, None)
+        # Another version of the software may round differently.
+        np.testing.assert_allclose(rendered.images[1], sample[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("package", ["ase", "abtem"])
+def test_a_missing_extra_is_named_even_by_another_process(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        MissingExtraError, match=r"napari-lowdose\[simulate\]"
+    ) as raised:
+        SBD.render(1, 0, None)
+    sent = pickle.loads(pickle.dumps(raised.value))
+    assert isinstance(sent, MissingExtraError)
+    assert str(sent) == str(raised.value)
+
+
 def test_crystals_of_ones_own_are_simulated():
-    gold = crystals_preset(structure="Au", pixel_size=0.025, size=64)
-    assert gold.options["structure"] == "Au"
-    rendered = gold.render(1, 1, None)
+    assert GOLD.options["structure"] == "Au"
+    rendered = GOLD.render(1, 1, None)
     assert rendered.images.shape == (2, 64, 64)
     assert {record["structure"] for record in rendered.records} == {"Au"}
     with pytest.raises(ParameterError):
