@@ -32,7 +32,7 @@ _GRAPHENE_BEAM: Final = Beam(energy=80.0, sampling=0.02, phonons=8, displacement
 _SCANNED_BEAM: Final = Beam(energy=80.0, sampling=0.009, phonons=1, displacement=0.006)
 #: Outer angle of the annular detector [mrad], which that sampling carries, and the
 #: part of the sheet that a probe of 31 mrad sees [nm]. Scanning costs most: these and a
-#: single phonon configuration keep it to seconds.
+#: single phonon configuration keep it to about half a minute.
 _OUTER, _WINDOW = 150.0, 0.6
 #: Energies [keV] of the crystals' images.
 _ENERGIES: Final = (60.0, 80.0, 200.0, 300.0)

@@ -13,7 +13,7 @@ from lowdose.simulation.presets import PRESETS, preset
 pytest.importorskip("ase", reason="needs the extra 'simulate'")
 pytest.importorskip("abtem", reason="needs the extra 'simulate'")
 
-from lowdose.simulation.crystal_presets import crystals_preset
+from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
 from lowdose.simulation.particle_presets import movie_preset, sbd_preset
 
 SBD = sbd_preset(pixel_size=0.02, size=100)
@@ -124,6 +124,18 @@ def test_a_missing_extra_is_named_even_by_another_process(package, monkeypatch):
     sent = pickle.loads(pickle.dumps(raised.value))
     assert isinstance(sent, MissingExtraError)
     assert str(sent) == str(raised.value)
+
+
+def test_a_sheet_is_imaged_by_transmission_and_by_scanning():
+    small = graphene_preset(pixel_size=0.04, size=12)
+    rendered = small.render(1, 0, None)
+    assert rendered.images.shape == (2, 12, 12)
+    transmitted, scanned = rendered.records
+    assert (transmitted["mode"], scanned["mode"]) == ("tem", "stem")
+    assert transmitted["collected"] is None
+    assert 0 < scanned["collected"] < 0.1  # a sheet sends little to high angles
+    assert rendered.images[1].max() == pytest.approx(1)
+    assert rendered.images[0].mean() == pytest.approx(1, abs=0.05)
 
 
 def test_crystals_of_ones_own_are_simulated():
