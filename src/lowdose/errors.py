@@ -80,6 +80,10 @@ class MemoryWarning(LowDoseWarning):
     """The work did not fit and was cut into smaller pieces or moved to the CPU."""
 
 
+class SamplingWarning(LowDoseWarning):
+    """A simulation is sampled too coarsely, or cut off too closely, to be right."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the sentence that helps after a misspelt name.
 

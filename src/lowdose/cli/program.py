@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import lowdose
-from lowdose.cli import demo, denoise, denoisers, info, train
+from lowdose.cli import demo, denoise, denoisers, info, simulate, train
 from lowdose.cli.terminal import FAILED, USAGE, report_error, say, warnings_as_text
 from lowdose.errors import (
     Cancelled,
@@ -40,7 +40,14 @@ class Command(Protocol):
 
 
 #: Every command, in the order of ``--help``.
-COMMANDS: Final[tuple[Command, ...]] = (denoise, denoisers, info, train, demo)
+COMMANDS: Final[tuple[Command, ...]] = (
+    denoise,
+    denoisers,
+    info,
+    simulate,
+    train,
+    demo,
+)
 
 #: Errors in what was asked for, as opposed to errors met while doing it.
 _USAGE_ERRORS: Final = (ParameterError, UnknownDenoiserError)

@@ -21,13 +21,17 @@ _LINE_EVERY: Final = 10.0
 
 
 @contextmanager
-def reporting(title: str, *, quiet: bool = False) -> Iterator[Report]:
+def reporting(
+    title: str, *, unit: str = "tiles", quiet: bool = False
+) -> Iterator[Report]:
     """Show the progress of one job on stderr while the context lasts.
 
     Parameters
     ----------
     title : str
         What is worked on, such as the name of a file.
+    unit : str, optional
+        What the pieces of the job are.
     quiet : bool, optional
         Show nothing.
 
@@ -43,26 +47,28 @@ def reporting(title: str, *, quiet: bool = False) -> Iterator[Report]:
     if quiet:
         yield _nothing
     elif sys.stderr.isatty():
-        with _bar(title) as report:
+        with _bar(title, unit) as report:
             yield report
     else:
-        yield _lines(title)
+        yield _lines(title, unit)
 
 
-def describe_progress(progress: Progress) -> str:
+def describe_progress(progress: Progress, unit: str = "tiles") -> str:
     """Return the numbers of a progress in words.
 
     Parameters
     ----------
     progress : Progress
         Where a job stands.
+    unit : str, optional
+        What its pieces are.
 
     Returns
     -------
     str
         Such as ``"40 of 160 tiles, 3.1 Mpx/s, 2 min left"``.
     """
-    parts = [f"{progress.done} of {progress.total} tiles"]
+    parts = [f"{progress.done} of {progress.total} {unit}"]
     if (rate := progress.megapixels_per_second) is not None:
         parts.append(f"{rate:.3g} Mpx/s")
     if (left := progress.seconds_left) is not None and progress.done < progress.total:
@@ -76,7 +82,7 @@ def took(seconds: float) -> str:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str, unit: str) -> Iterator[Report]:
     from rich import progress as rich_progress
     from rich.console import Console
 
@@ -98,13 +104,13 @@ def _bar(title: str) -> Iterator[Report]:
                 task,
                 completed=progress.done,
                 total=progress.total,
-                numbers=describe_progress(progress),
+                numbers=describe_progress(progress, unit),
             )
 
         yield report
 
 
-def _lines(title: str) -> Report:
+def _lines(title: str, unit: str) -> Report:
     clock = Clock()
     last = 0.0
 
@@ -112,7 +118,8 @@ def _lines(title: str) -> Report:
         nonlocal last
         if clock.seconds - last >= _LINE_EVERY:
             last = clock.seconds
-            say(f"{title}: {progress.fraction:.0%}, {describe_progress(progress)}")
+            numbers = describe_progress(progress, unit)
+            say(f"{title}: {progress.fraction:.0%}, {numbers}")
 
     return report
 

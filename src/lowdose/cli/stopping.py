@@ -17,8 +17,15 @@ _STDERR: Final = 2
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[ShouldStop]:
+def stop_on_signals(
+    message: str = "Stopping soon; once more to stop at once.",
+) -> Iterator[ShouldStop]:
     """Turn Ctrl-C, and SIGTERM as batch systems send it, into a request to stop.
+
+    Parameters
+    ----------
+    message : str, optional
+        What is said when the first signal comes.
 
     Yields
     ------
@@ -41,7 +48,7 @@ def stop_on_signals() -> Iterator[ShouldStop]:
         restore()
         # Not through sys.stderr: the signal may have come while it was being written,
         # and Python's buffers cannot be entered twice.
-        os.write(_STDERR, b"lowdose: Stopping soon; once more to stop at once.\n")
+        os.write(_STDERR, f"lowdose: {message}\n".encode())
 
     def restore() -> None:
         for number, handler in previous.items():

@@ -1,0 +1,195 @@
+"""The presets ``graphene`` and ``crystals``: sheets, slabs and wedges.
+
+Graphene after em_graphene_sim, whose energy, lens and detector are not published: those
+here are our own, as are all ranges of ``crystals``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from lowdose.simulation.imaging import Beam, Optics, Scan, exit_wave, hrtem, stem
+from lowdose.simulation.records import UNITS, draw_until_possible, image_record
+from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
+from lowdose.simulation.specimens import (
+    CrystalParameters,
+    GrapheneParameters,
+    crystal,
+    graphene,
+    unit_cell,
+)
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+#: Thermal displacement of graphene's atoms along each axis [nm], and configurations.
+_GRAPHENE_BEAM: Final = Beam(energy=80.0, sampling=0.02, phonons=8, displacement=0.006)
+_SCANNED_BEAM: Final = Beam(energy=80.0, sampling=0.009, phonons=1, displacement=0.006)
+#: Outer angle of the annular detector [mrad], which that sampling carries, and the
+#: part of the sheet that a probe of 31 mrad sees [nm]. Scanning costs most: these and a
+#: single phonon configuration keep it to about half a minute.
+_OUTER, _WINDOW = 150.0, 0.6
+#: Energies [keV] of the crystals' images.
+_ENERGIES: Final = (60.0, 80.0, 200.0, 300.0)
+#: Images of one crystal, at as many defocus values within this range [nm].
+_SERIES: Final = 2
+_DEFOCUS: Final = 20.0
+
+
+def graphene_preset(*, pixel_size: float = 0.02, size: int = 256) -> Preset:
+    """Return the preset ``graphene``.
+
+    Parameters
+    ----------
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+    """
+    return Preset(
+        name="graphene",
+        title="Graphene with defects, by HRTEM and by ADF-STEM",
+        summary="each sheet once by either; STEM images are divided by their maximum",
+        images_per_specimen=2,
+        detector="em-graphene",
+        units=UNITS,
+        options={"pixel_size": pixel_size, "size": size},
+        render=partial(_render_graphene, pixel_size, size),
+    )
+
+
+def crystals_preset(
+    *, structure: str | None = None, pixel_size: float = 0.0125, size: int = 384
+) -> Preset:
+    """Return the preset ``crystals``.
+
+    Parameters
+    ----------
+    structure : str, optional
+        A CIF or another file that ase reads, or a name such as ``"SrTiO3"``: all
+        crystals are of it, at random low-index zone axes. None: any of the table.
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+
+    Raises
+    ------
+    ParameterError, InputError, FormatError
+        If the structure is unknown or cannot be read.
+    MissingExtraError
+        If ase is needed and not installed.
+    """
+    options: dict[str, Any] = {"pixel_size": pixel_size, "size": size}
+    if structure is not None:
+        formula = str(unit_cell(structure).symbols)
+        options |= {"structure": structure, "formula": formula}
+    return Preset(
+        name="crystals",
+        title="Crystals at zone axes, slabs and wedges, with amorphous carbon",
+        summary="60 to 300 kV, two defocus values of each",
+        images_per_specimen=_SERIES,
+        detector="counting",
+        units=UNITS,
+        options=options,
+        render=partial(_render_crystal, structure, pixel_size, size),
+    )
+
+
+def _render_graphene(
+    pixel_size: float, size: int, seed: int, number: int, cache: Path | None
+) -> Rendering:
+    """Image one sheet by either technique."""
+    rng, own = specimen_rng(seed, number)
+    view = size * pixel_size
+    _, specimen = draw_until_possible(
+        partial(GrapheneParameters.draw, height=view, width=view),
+        lambda drawn: graphene(drawn, own),
+        rng,
+    )
+    optics = Optics.draw(rng, defocus=(-12.0, 12.0))
+    scan = dataclasses.replace(Scan.draw(rng), outer=_OUTER, window=_WINDOW)
+    wave = exit_wave(specimen, _GRAPHENE_BEAM, cache=cache)
+    transmitted = hrtem(wave, optics, sampling=pixel_size, shape=(size, size))
+    scanned = stem(
+        specimen, scan, beam=_SCANNED_BEAM, sampling=pixel_size, shape=(size, size)
+    )
+    peak = float(scanned.max())
+    if peak > 0:
+        scanned = scanned / np.float32(peak)
+    images = np.stack([transmitted, scanned])
+    records = [
+        image_record(
+            specimen,
+            number,
+            image,
+            index=index,
+            vacuum=vacuum,
+            pixel_size=pixel_size,
+            energy=80.0,
+            optics=settings,
+            mode=mode,
+            collected=collected,
+        )
+        for index, (image, vacuum, settings, mode, collected) in enumerate(
+            (
+                (images[0], 1.0, optics, "tem", None),
+                (images[1], 0.0, scan, "stem", peak),
+            )
+        )
+    ]
+    return Rendering(images=images, records=records)
+
+
+def _render_crystal(
+    structure: str | None,
+    pixel_size: float,
+    size: int,
+    seed: int,
+    number: int,
+    cache: Path | None,
+) -> Rendering:
+    """Simulate a piece of crystal, and image it twice."""
+    rng, own = specimen_rng(seed, number)
+    view = size * pixel_size
+
+    def draw(rng: Generator) -> CrystalParameters:
+        drawn = CrystalParameters.draw(rng, height=view, width=view)
+        if structure is None:
+            return drawn
+        axis = tuple(int(index) for index in rng.integers(0, 2, 3))
+        zone = (axis[0], axis[1], axis[2]) if any(axis) else (0, 0, 1)
+        return dataclasses.replace(drawn, structure=structure, zone_axis=zone)
+
+    _, specimen = draw_until_possible(draw, lambda drawn: crystal(drawn, own), rng)
+    energy = float(rng.choice(_ENERGIES))
+    optics = dataclasses.replace(
+        Optics.draw(rng), contrast=float(rng.uniform(0.3, 1.0))
+    )
+    beam = Beam(energy=energy, sampling=0.0125)
+    wave = exit_wave(specimen, beam, cache=cache)
+    images, records = [], []
+    for index in range(_SERIES):
+        defocus = float(_DEFOCUS * (index - 1 + rng.uniform()))
+        lens = dataclasses.replace(optics, defocus=defocus)
+        image = hrtem(wave, lens, sampling=pixel_size, shape=(size, size))
+        images.append(image)
+        record = image_record(
+            specimen,
+            number,
+            image,
+            index=index,
+            vacuum=1.0,
+            pixel_size=pixel_size,
+            energy=energy,
+            optics=lens,
+        )
+        # The name of a file is that of this machine; the set says what it held.
+        record["structure"] = Path(record["structure"]).name
+        records.append(record)
+    return Rendering(images=np.stack(images), records=records)

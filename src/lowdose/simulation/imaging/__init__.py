@@ -1,0 +1,19 @@
+"""Imaging: multislice and transfer by abTEM, sampled as a camera would."""
+
+from lowdose.simulation.imaging.beam import Beam
+from lowdose.simulation.imaging.exit_wave import ExitWave, exit_wave
+from lowdose.simulation.imaging.hrtem import hrtem
+from lowdose.simulation.imaging.optics import Optics
+from lowdose.simulation.imaging.scan import Scan, distort_scan
+from lowdose.simulation.imaging.stem import stem
+
+__all__ = [
+    "Beam",
+    "ExitWave",
+    "Optics",
+    "Scan",
+    "distort_scan",
+    "exit_wave",
+    "hrtem",
+    "stem",
+]

@@ -1,0 +1,257 @@
+"""The presets ``sbd`` and ``movie``: platinum nanoparticles on ceria.
+
+After S. Mohan et al., IEEE Trans. Comput. Imaging 8, 585 (2022),
+doi:10.1109/TCI.2022.3176536: their images have 0.45 electrons per pixel in vacuum, at
+a pixel size of about 0.0061 nm after the resizing that they train with, and defocus
+values of 0 to 20 nm. Ours, at 300 keV, have the ranges of
+:meth:`NanoparticleParameters.draw` and :meth:`Optics.draw`, wider than theirs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from lowdose.errors import ParameterError
+from lowdose.simulation.imaging import Beam, Optics, exit_wave, hrtem
+from lowdose.simulation.movies import MovieParameters, describe_event, plan_movie
+from lowdose.simulation.records import UNITS, draw_until_possible, image_record
+from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
+from lowdose.simulation.specimens import (
+    NanoparticleParameters,
+    nanoparticle,
+    particle_model,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.random import Generator
+
+    from lowdose.simulation.movies import State
+    from lowdose.simulation.specimens import ParticleModel
+
+#: Electrons per pixel in vacuum, of SBD's images.
+SBD_VACUUM: Final = 0.45
+#: Images of one specimen, at as many defocus values.
+_SERIES: Final = 4
+#: Largest defocus [nm] of SBD.
+_DEFOCUS: Final = 20.0
+#: What is left of the contrast, so that the relative standard deviation of the images
+#: is that of SBD's.
+_CONTRAST: Final = (0.35, 0.55)
+#: Size of the view [nm], a little more than the image.
+_VIEW: Final = 4.4
+_ENERGY: Final = 300.0
+#: Distance of every event of a movie from the border [nm].
+_BORDER: Final = 0.15
+#: Which events have a place before, and which after.
+_PLACES: Final = {"before": ("hop", "vanish"), "after": ("hop", "appear")}
+
+
+def sbd_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
+    """Return the preset ``sbd``.
+
+    Parameters
+    ----------
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+    """
+    return Preset(
+        name="sbd",
+        title="Platinum nanoparticles on ceria, HRTEM defocus series",
+        summary="after SBD: 4 defocus values of 0 to 20 nm from each specimen",
+        images_per_specimen=_SERIES,
+        detector="sbd",
+        vacuum=SBD_VACUUM,
+        units=UNITS,
+        options={"pixel_size": pixel_size, "size": size},
+        render=partial(_render_series, pixel_size, size),
+    )
+
+
+def movie_preset(
+    *, pixel_size: float = 0.0125, size: int = 352, frames: int = 16
+) -> Preset:
+    """Return the preset ``movie``.
+
+    Parameters
+    ----------
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+    frames : int, optional
+        Frames of each movie.
+    """
+    return Preset(
+        name="movie",
+        title="Movies of a nanoparticle whose surface atoms move",
+        summary=f"{frames} frames each, with drift, rotation and a list of events",
+        images_per_specimen=frames,
+        counted="movies",
+        detector="sbd",
+        vacuum=SBD_VACUUM,
+        units=UNITS,
+        options={"pixel_size": pixel_size, "size": size, "frames": frames},
+        render=partial(_render_movie, pixel_size, size, frames),
+    )
+
+
+def structure_class(parameters: NanoparticleParameters) -> str:
+    """Return the class of a particle by its width: ours, where SBD have four models.
+
+    Parameters
+    ----------
+    parameters : NanoparticleParameters
+        Of the particle.
+
+    Returns
+    -------
+    {"none", "small", "medium", "large"}
+        Below 3 nm, 3 to 4 nm, above; none without a particle.
+    """
+    if parameters.content not in {"both", "particle"}:
+        return "none"
+    size = parameters.size
+    return "small" if size < 3 else "medium" if size < 4 else "large"
+
+
+def _render_series(
+    pixel_size: float, size: int, seed: int, number: int, cache: Path | None
+) -> Rendering:
+    """Simulate a specimen once, and image it at several defocus values."""
+    rng, own = specimen_rng(seed, number)
+    view = max(_VIEW, size * pixel_size)
+    parameters, specimen = draw_until_possible(
+        partial(NanoparticleParameters.draw, height=view, width=view),
+        lambda drawn: nanoparticle(drawn, own),
+        rng,
+    )
+    optics = _draw_optics(rng)
+    wave = exit_wave(specimen, Beam(energy=_ENERGY), cache=cache)
+    images, records = [], []
+    # One defocus in each quarter of the range, so that every series has them all.
+    quarter = _DEFOCUS / _SERIES
+    for index in range(_SERIES):
+        defocus = float(quarter * (index + rng.uniform()))
+        lens = dataclasses.replace(optics, defocus=defocus)
+        image = hrtem(wave, lens, sampling=pixel_size, shape=(size, size))
+        image *= np.float32(SBD_VACUUM)
+        images.append(image)
+        records.append(
+            image_record(
+                specimen,
+                number,
+                image,
+                index=index,
+                vacuum=SBD_VACUUM,
+                pixel_size=pixel_size,
+                energy=_ENERGY,
+                optics=lens,
+                structure=structure_class(parameters),
+            )
+        )
+    return Rendering(images=np.stack(images), records=records)
+
+
+def _render_movie(
+    pixel_size: float,
+    size: int,
+    frames: int,
+    seed: int,
+    number: int,
+    cache: Path | None,
+) -> Rendering:
+    """Simulate every frame of a movie."""
+    rng, own = specimen_rng(seed, number)
+    view = max(_VIEW, size * pixel_size)
+
+    def draw(rng: Generator) -> tuple[NanoparticleParameters, MovieParameters, int]:
+        particle = NanoparticleParameters.draw(rng, height=view, width=view)
+        # Small and in the middle, so that its surface stays in the view.
+        width = float(rng.uniform(2.0, 3.2))
+        particle = dataclasses.replace(
+            particle,
+            content="both",
+            size=width,
+            depth=min(particle.depth, width),
+            centre=float(rng.uniform(0.45, 0.55)),
+            interface=float(rng.uniform(0.6, 0.75)),
+        )
+        movie = MovieParameters.draw(rng, frames=frames)
+        return particle, movie, int(rng.integers(2**32))
+
+    def build(
+        drawn: tuple[NanoparticleParameters, MovieParameters, int],
+    ) -> tuple[ParticleModel, list[State], list[dict[str, Any]]]:
+        particle, movie, events_seed = drawn
+        model = particle_model(particle, own)
+        states, events = plan_movie(model, movie, np.random.default_rng(events_seed))
+        listed = [
+            describe_event(model, states, event, pixel_size=pixel_size, size=size)
+            for event in events
+        ]
+        _check_visible(listed, _BORDER / pixel_size, size)
+        return model, states, listed
+
+    (parameters, plan, _), (model, states, events) = draw_until_possible(
+        draw, build, rng
+    )
+    optics = dataclasses.replace(
+        _draw_optics(rng), defocus=float(rng.uniform(4, _DEFOCUS))
+    )
+    beam = Beam(energy=_ENERGY, sampling=0.0125)
+    images, records = [], []
+    for frame, state in enumerate(states):
+        specimen = state.specimen(model)
+        wave = exit_wave(specimen, beam, cache=cache)
+        image = hrtem(wave, optics, sampling=pixel_size, shape=(size, size))
+        image *= np.float32(SBD_VACUUM)
+        images.append(image)
+        moved: dict[str, Any] = {
+            "time": frame * plan.frame_time,
+            "shift_y": state.shift[0],
+            "shift_x": state.shift[1],
+            "particle_rotation": state.rotation,
+            "structure": structure_class(parameters),
+        }
+        records.append(
+            image_record(
+                specimen,
+                number,
+                image,
+                index=frame,
+                vacuum=SBD_VACUUM,
+                pixel_size=pixel_size,
+                energy=_ENERGY,
+                optics=optics,
+                **moved,
+            )
+        )
+    listed = [{"specimen": number, **event} for event in events]
+    return Rendering(images=np.stack(images), records=records, events=listed)
+
+
+def _check_visible(events: list[dict[str, Any]], border: float, size: int) -> None:
+    """Raise ParameterError if an event happens outside the image, or at its border."""
+    for event in events:
+        for place in ("before", "after"):
+            y, x = event[f"y_{place}"], event[f"x_{place}"]
+            hidden = y is None and event["kind"] in _PLACES[place]
+            if hidden or (
+                y is not None
+                and not border < min(y, x) <= max(y, x) < size - 1 - border
+            ):
+                msg = f"An event of this movie, {event}, would not be seen."
+                raise ParameterError(msg)
+
+
+def _draw_optics(rng: Generator) -> Optics:
+    drawn = Optics.draw(rng)
+    return dataclasses.replace(drawn, contrast=float(rng.uniform(*_CONTRAST)))

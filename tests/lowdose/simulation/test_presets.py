@@ -1,0 +1,147 @@
+import hashlib
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from lowdose.errors import MissingExtraError, ParameterError
+from lowdose.simulation.dataset import Dataset, open_sample
+from lowdose.simulation.generation import iter_simulate
+from lowdose.simulation.presets import PRESETS, preset
+
+pytest.importorskip("ase", reason="needs the extra 'simulate'")
+pytest.importorskip("abtem", reason="needs the extra 'simulate'")
+
+from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
+from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+
+SBD = sbd_preset(pixel_size=0.02, size=100)
+GOLD = crystals_preset(structure="Au", pixel_size=0.025, size=64)
+
+
+def finish(job):
+    for _ in job:
+        pass
+
+
+def test_every_preset_of_the_command_line_is_there():
+    assert set(PRESETS) == {"sbd", "graphene", "crystals", "movie", "drawn"}
+    assert all(chosen.name == name for name, chosen in PRESETS.items())
+
+
+def test_misspelt_presets_and_structures_out_of_place_are_explained(tmp_path):
+    with pytest.raises(ParameterError, match="Did you mean 'graphene'"):
+        preset("graphen")
+    with pytest.raises(ParameterError, match="only crystals takes others"):
+        preset("sbd", structure="SrTiO3")
+
+
+def test_a_series_shows_one_specimen_at_growing_defocus_on_a_known_vacuum():
+    rendered = SBD.render(1, 0, None)
+    assert rendered.images.shape == (4, 100, 100)
+    assert rendered.images.dtype == np.float32
+    defocus = [record["defocus"] for record in rendered.records]
+    assert defocus == sorted(defocus)
+    assert [int(value // 5) for value in defocus] == [0, 1, 2, 3]
+    assert len({record["specimen_seed"] for record in rendered.records}) == 1
+    assert {record["contrast"] for record in rendered.records} <= {
+        "black",
+        "intermediate",
+        "white",
+        "none",
+    }
+    middle = np.median(rendered.images)
+    assert middle == pytest.approx(0.45, rel=0.25)
+
+
+def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):
+    digests = set()
+    for workers in (1, 2):
+        path = tmp_path / f"{workers}.h5"
+        finish(iter_simulate(GOLD, path, count=3, seed=1, workers=workers))
+        digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert len(digests) == 1
+    with Dataset(path) as dataset:
+        assert len(dataset) == 3  # the second series is cut short
+        assert dataset.specimens.tolist() == [0, 1]
+        assert dataset.movie(0).shape == (2, 64, 64)
+        assert dataset.micrograph(0).calibration.pixel_size() == (0.025, 0.025)
+        assert len(dataset.filter(defocus=(None, 0))) == 2
+        assert len(dataset.filter(structure="Au", defocus=(0, 20))) == 1
+        parts = dataset.split({"a": 0.5, "b": 0.5})
+        assert not set(parts["a"].specimens) & set(parts["b"].specimens)
+        with pytest.raises(ParameterError, match="Did you mean 'defocus'"):
+            dataset.filter(defocs=3)
+        with pytest.raises(ParameterError, match="no range"):
+            dataset.filter(contrast=("black", "white"))
+
+
+def test_a_cache_of_exit_waves_changes_no_pixel(tmp_path):
+    plain = SBD.render(1, 0, None).images
+    np.testing.assert_array_equal(SBD.render(1, 0, tmp_path).images, plain)
+    assert any(tmp_path.rglob("*"))
+    np.testing.assert_array_equal(SBD.render(1, 0, tmp_path).images, plain)
+
+
+def test_a_movie_has_its_events_in_view_and_in_its_file(tmp_path):
+    small = movie_preset(pixel_size=0.044, size=100, frames=4)
+    path = tmp_path / "movie.h5"
+    finish(iter_simulate(small, path, count=1, seed=2))
+    with Dataset(path) as dataset:
+        assert len(dataset) == 4
+        movie = dataset.movie(0)
+        assert movie.calibration.axes[0].unit == "s"
+        assert movie.calibration.axes[0].spacing == pytest.approx(0.025)
+        events = dataset.events
+        assert 1 <= len(events) <= 3
+        assert set(events["kind"]) <= {"appear", "hop", "vanish"}
+        for event in events:
+            after = event["kind"] != "vanish"
+            y, x = (event[f"{axis}_{'after' if after else 'before'}"] for axis in "yx")
+            assert 0 < y < 100
+            assert 0 < x < 100
+
+
+def test_the_sample_set_is_what_its_plan_makes():
+    with open_sample() as sample:
+        assert len(sample) == 16
+        assert set(sample.parameters["contrast"]) >= {"white", "intermediate"}
+        options = sample.plan.options
+        assert sample.plan.preset == "sbd"
+        rendered = sbd_preset(**options).render(sample.plan.seed, 0, None)
+        # Another version of the software may round differently.
+        np.testing.assert_allclose(rendered.images[1], sample[1], atol=1e-3)
+
+
+@pytest.mark.parametrize("package", ["ase", "abtem"])
+def test_a_missing_extra_is_named_even_by_another_process(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        MissingExtraError, match=r"napari-lowdose\[simulate\]"
+    ) as raised:
+        SBD.render(1, 0, None)
+    sent = pickle.loads(pickle.dumps(raised.value))
+    assert isinstance(sent, MissingExtraError)
+    assert str(sent) == str(raised.value)
+
+
+def test_a_sheet_is_imaged_by_transmission_and_by_scanning():
+    small = graphene_preset(pixel_size=0.04, size=12)
+    rendered = small.render(1, 0, None)
+    assert rendered.images.shape == (2, 12, 12)
+    transmitted, scanned = rendered.records
+    assert (transmitted["mode"], scanned["mode"]) == ("tem", "stem")
+    assert transmitted["collected"] is None
+    assert 0 < scanned["collected"] < 0.1  # a sheet sends little to high angles
+    assert rendered.images[1].max() == pytest.approx(1)
+    assert rendered.images[0].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_crystals_of_ones_own_are_simulated():
+    assert GOLD.options["structure"] == "Au"
+    rendered = GOLD.render(1, 1, None)
+    assert rendered.images.shape == (2, 64, 64)
+    assert {record["structure"] for record in rendered.records} == {"Au"}
+    with pytest.raises(ParameterError):
+        crystals_preset(structure="Unobtainium")
