@@ -105,8 +105,14 @@ SEARCH: Mapping[str, Mapping[str, Axis]] = {
         "h": Axis(0.7, factor=2.0),
         "expected": Axis(1.0, factor=1.5),
         "patch_radius": Axis(2, step=1),
-        "distance": Axis(3, choices=(2, 3, 5, 8, 12)),
+        "distance": Axis(3, choices=(2, 3, 5, 8, 12, 20)),
     },
+}
+
+
+#: Further starts, of filters whose error has several valleys.
+STARTS: Mapping[str, tuple[Values, ...]] = {
+    "nl-means": ({"h": 1.0, "expected": 0.0, "patch_radius": 3, "distance": 2},),
 }
 
 
@@ -212,26 +218,25 @@ def tune(
     axes = SEARCH[name]
     found: list[tuple[float, Values]] = []
     for vst, binning in itertools.product(VST, BINNINGS):
-        start = {key: axis.start for key, axis in axes.items()}
-        if (
-            found
-        ):  # what was best with another binning is a good start in units of noise
-            start = {key: min(found, key=_first)[1][key] for key in axes}
+        starts = [{key: axis.start for key, axis in axes.items()}]
+        if found:
+            # What was best at another binning is a good start, in units of noise.
+            best = min(found, key=operator.itemgetter(0))[1]
+            starts = [{key: best[key] for key in axes}]
+        starts += STARTS.get(name, ())
         fixed = {"vst": vst, "binning": binning}
         cost = _cost(name, counts[some], truth[some], peak, fixed)
-        values, lowest = search(cost, axes, start)
+        values, lowest = min(
+            (search(cost, axes, start) for start in starts), key=operator.itemgetter(1)
+        )
         found.append((lowest, {**values, **fixed}))
     finals = []
-    for _, values in sorted(found, key=_first)[:2]:
+    for _, values in sorted(found, key=operator.itemgetter(0))[:2]:
         fixed = {key: values[key] for key in ("vst", "binning")}
         cost = _cost(name, counts, truth, peak, fixed)
         best, lowest = search(cost, axes, {key: values[key] for key in axes})
         finals.append((lowest, {**best, **fixed}))
-    return min(finals, key=_first)[1]
-
-
-def _first(pair: tuple[float, Values]) -> float:
-    return pair[0]
+    return min(finals, key=operator.itemgetter(0))[1]
 
 
 def _cost(
