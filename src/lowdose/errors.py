@@ -105,3 +105,43 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f"Did you mean {' or '.join(repr(n) for n in near)}?"
     return f"Known names: {', '.join(names)}." if names else "There is none here."
+
+
+#: What allocators say when memory runs out and the exception's type does not.
+_OUT_OF_MEMORY = (
+    "out of memory",  # CUDA, MPS, XPU
+    "can't allocate memory",  # torch on the CPU: Linux, macOS
+    "cannot allocate memory",
+    "not enough memory",  # torch on the CPU: Windows
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "bad allocation",
+    "std::bad_alloc",
+    "invalid buffer size",  # MPS: one buffer larger than Metal allows
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception means that memory ran out, on any device.
+
+    Parameters
+    ----------
+    error : BaseException
+        Anything raised by numpy, scipy or torch.
+
+    Returns
+    -------
+    bool
+        True for :class:`MemoryError` (numpy's and this package's derive from it),
+        ``torch.OutOfMemoryError``, and the :class:`RuntimeError` by which torch's
+        CPU and MPS allocators, cuBLAS and cuDNN say the same.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    # By name, so that torch need not be loaded; its place in torch has changed.
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return True
+    text = str(error).lower()
+    return any(phrase in text for phrase in _OUT_OF_MEMORY)

@@ -17,11 +17,11 @@ from lowdose.errors import (
     LowDoseWarning,
     MemoryWarning,
     OutOfMemoryError,
+    is_out_of_memory,
 )
 from lowdose.inference.budget import Work, choose_work, smaller_work, work_on_cpu
 from lowdose.inference.device import (
     CPU,
-    is_out_of_memory,
     release_memory,
     resolve_place,
 )

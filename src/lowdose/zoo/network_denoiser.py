@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lowdose.denoiser import Measures, Needs
-from lowdose.errors import DeviceError, OutOfMemoryError
+from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
 from lowdose.networks import normalising
 from lowdose.networks.fusing import fuse
 from lowdose.noise import NoiseModel, looks_like_counts
@@ -29,9 +29,6 @@ _PRECISIONS = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-#: Phrases in the messages of memory errors that torch raises as plain RuntimeError.
-_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 class NetworkDenoiser:
@@ -166,13 +163,10 @@ def _translated(device: str) -> Iterator[None]:
     """Turn torch's errors into ours, which no worker thread swallows."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        msg = f"The memory of {device} is full."
-        raise OutOfMemoryError(msg) from error
     except RuntimeError as error:
-        text = str(error)
-        if any(phrase in text.lower() for phrase in _MEMORY_PHRASES):
+        if is_out_of_memory(error):
             msg = f"The memory of {device} is full."
             raise OutOfMemoryError(msg) from error
+        text = str(error)
         msg = f"{device} failed: {text.splitlines()[0] if text else error!r}"
         raise DeviceError(msg) from error

@@ -11,12 +11,11 @@ import pytest
 import torch
 
 from lowdose.denoiser import Needs
-from lowdose.errors import DeviceError, OutOfMemoryError
+from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
 from lowdose.inference import DenoiseOptions, device
 from lowdose.inference.device import (
     CPU,
     free_memory,
-    is_out_of_memory,
     release_memory,
     resolve_device,
     resolve_place,
