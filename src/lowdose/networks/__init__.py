@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 #: Architecture name -> (module, class).
 ARCHITECTURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "lowdose": ("lowdose.networks.dose_unet", "DoseUNet"),
         "unet2": ("lowdose.networks.unet2", "UNet2"),
     }
 )
@@ -52,6 +53,8 @@ def build(architecture: str, **options: Any) -> nn.Module:
     module, name = ARCHITECTURES[architecture]
     network_class = getattr(importlib.import_module(module), name)
     known = inspect.signature(network_class).parameters
+    # TOML has lists where Python has tuples.
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
     for option, value in options.items():
         if option not in known:
             msg = f"{architecture} has no option {option!r}. "

@@ -3,7 +3,9 @@
 A network sees ``z = (counts - mean) / sigma``, so that gain and offset drop out. Where
 the noise of the detector is known, `sigma` is the noise expected at the mean, and
 two constants tell the network so. Otherwise `sigma` is measured on the finest detail,
-and the network must judge for itself how much of it is specimen.
+and the network must judge for itself how much of it is specimen. Further constants
+tell how the power of the whole frame is spread over spatial frequencies, which no
+single place of it shows.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowdose.networks.spectrum import BANDS, band_powers
 from lowdose.noise import noise_sigma
 
 if TYPE_CHECKING:
@@ -23,9 +26,13 @@ if TYPE_CHECKING:
     from lowdose.denoiser import Measures
     from lowdose.noise import NoiseModel
 
-#: Constants given to a network beside the image: whether the noise is known, and by
-#: how much its variance grows with z.
-CONDITIONS = ("known", "growth")
+#: Constants given to a network beside the image: whether the noise is known, by how
+#: much its variance grows with z, and log10 of the power of z in bands of frequency,
+#: from low to high. White noise alone has the power 1 in all of them, log10 of it 0.
+CONDITIONS = ("known", "growth", *(f"power{n}" for n in range(len(BANDS) - 1)))
+
+#: Least power that is told apart from none.
+_FLOOR = 1e-3
 
 
 def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
@@ -45,17 +52,22 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
         has the variance ``1 + growth * z``.
     """
     mean = float(frame.mean(dtype=np.float64))
-    if noise is not None:
-        variance = float(noise.variance(mean))
-        if variance > 0:
-            sigma = math.sqrt(variance)
-            growth = noise.gain / sigma
-            return {"mean": mean, "sigma": sigma, "known": 1.0, "growth": growth}
-    # A constant frame has no noise to measure, and any level will do.
-    sigma = noise_sigma(frame)
-    usable = sigma > 0 and math.isfinite(sigma)
-    sigma = sigma if usable else 1.0
-    return {"mean": mean, "sigma": sigma, "known": 0.0, "growth": 0.0}
+    known = noise is not None and float(noise.variance(mean)) > 0
+    if noise is not None and known:
+        sigma = math.sqrt(float(noise.variance(mean)))
+        growth = noise.gain / sigma
+    else:
+        sigma, growth = noise_sigma(frame), 0.0
+        # A constant frame has no noise to measure, and any level will do.
+        sigma = sigma if sigma > 0 and math.isfinite(sigma) else 1.0
+    powers = np.log10(np.maximum(band_powers(frame) / sigma**2, _FLOOR))
+    return {
+        "mean": mean,
+        "sigma": sigma,
+        "known": float(known),
+        "growth": growth,
+        **{f"power{n}": float(power) for n, power in enumerate(powers)},
+    }
 
 
 def column(measures: Sequence[Measures], key: str) -> NDArray[np.float64]:
@@ -63,6 +75,7 @@ def column(measures: Sequence[Measures], key: str) -> NDArray[np.float64]:
     return np.array([m[key] for m in measures], np.float64)[:, None, None]
 
 
-def conditions(measures: Sequence[Measures]) -> NDArray[np.float32]:
-    """Return the constants of each patch, shape (N, len(CONDITIONS))."""
-    return np.array([[m[key] for key in CONDITIONS] for m in measures], np.float32)
+def constants(measures: Sequence[Measures], count: int) -> NDArray[np.float32]:
+    """Return the first `count` of the :data:`CONDITIONS` of each patch, (N, count)."""
+    keys = CONDITIONS[:count]
+    return np.array([[m[key] for key in keys] for m in measures], np.float32)

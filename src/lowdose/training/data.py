@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lowdose.networks.normalising import column, conditions, measure
+from lowdose.networks.normalising import column, constants, measure
 from lowdose.noise import NoiseModel
 from lowdose.simulation import procedural
 
@@ -104,7 +104,7 @@ def validation_set(
 
 
 def network_input(
-    noisy: Images, measures: Sequence[Measures], *, conditioned: bool
+    noisy: Images, measures: Sequence[Measures], *, conditions: int
 ) -> NDArray[np.float32]:
     """Return what a network sees of noisy images.
 
@@ -114,18 +114,18 @@ def network_input(
         Counts.
     measures : sequence of mapping
         Of :func:`lowdose.networks.normalising.measure`, one per image.
-    conditioned : bool
-        Whether the network takes the constant channels.
+    conditions : int
+        Number of constant channels that the network takes.
 
     Returns
     -------
-    ndarray, shape (N, 1 or 1 + conditions, H, W), float32
+    ndarray, shape (N, 1 + conditions, H, W), float32
         The normalised image and the constant channels.
     """
     z = (noisy - column(measures, "mean")) / column(measures, "sigma")
-    if not conditioned:
+    if not conditions:
         return np.asarray(z[:, None], np.float32)
-    constant = conditions(measures)[:, :, None, None]
+    constant = constants(measures, conditions)[:, :, None, None]
     constant = np.broadcast_to(constant, (*constant.shape[:2], *noisy.shape[1:]))
     return np.concatenate([z[:, None], constant], 1, dtype=np.float32)
 
@@ -137,7 +137,7 @@ def batches(
     seed: int,
     batch: int,
     patch: int,
-    conditioned: bool = True,
+    conditions: int = 0,
 ) -> Callable[[int], tuple[Images, Images]]:
     """Return a function that makes the batch of a given step.
 
@@ -152,8 +152,8 @@ def batches(
         Of the recipe.
     seed, batch, patch : int
         Of the recipe.
-    conditioned : bool, optional
-        Whether the network takes the constant channels.
+    conditions : int, optional
+        Number of constant channels that the network takes.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def batches(
         clean = np.stack([rate for _, rate, _ in triples])
         measures = [measure(counts, known) for counts, _, known in triples]
         target = (clean - column(measures, "mean")) / column(measures, "sigma")
-        seen = network_input(noisy, measures, conditioned=conditioned)
+        seen = network_input(noisy, measures, conditions=conditions)
         return seen, target[:, None].astype(np.float32)
 
     return make

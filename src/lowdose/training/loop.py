@@ -107,7 +107,7 @@ def iter_train(
         seed=recipe.seed,
         batch=plan.batch,
         patch=plan.patch,
-        conditioned=state.conditioned,
+        conditions=state.conditions,
     )
     validation = examples.validation_set(
         recipe.data, recipe.noise, recipe.seed, VALIDATION_DOSES
@@ -154,8 +154,8 @@ class _State:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.step = 0
-        #: Whether the network is told what is known of the noise.
-        self.conditioned = bool(recipe.network.options.get("conditions", 0))
+        #: How many constants the network is told.
+        self.conditions = int(recipe.network.options.get("conditions", 0))
         #: Time spent in optimiser steps, over all runs [s].
         self.seconds = 0.0
         options = dict(recipe.network.options)
@@ -226,7 +226,7 @@ class _State:
         gains = {}
         for dose, (noisy, clean) in sets.items():
             measures = [measure(image, NoiseModel()) for image in noisy]
-            seen = examples.network_input(noisy, measures, conditioned=self.conditioned)
+            seen = examples.network_input(noisy, measures, conditions=self.conditions)
             answer = np.concatenate([self._apply(p) for p in np.array_split(seen, 4)])
             denoised = answer * column(measures, "sigma") + column(measures, "mean")
             before = ((noisy - clean) ** 2).mean((1, 2))

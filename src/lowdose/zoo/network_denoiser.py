@@ -110,8 +110,10 @@ class NetworkDenoiser:
         z = ((patches - mean[:, None]) / sigma[:, None]).astype(np.float32)
         with _translated(str(self._device)), torch.inference_mode():
             x = torch.from_numpy(z).to(self._device)
-            if self._conditioned:
-                constant = torch.from_numpy(normalising.conditions(measures))
+            if self._conditions:
+                constant = torch.from_numpy(
+                    normalising.constants(measures, self._conditions)
+                )
                 constant = constant.to(self._device)[:, :, None, None]
                 x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
             x = x.contiguous(memory_format=torch.channels_last)
@@ -120,11 +122,11 @@ class NetworkDenoiser:
         return result
 
     @property
-    def _conditioned(self) -> bool:
-        return bool(self.card.options.get("conditions", 0))
+    def _conditions(self) -> int:
+        return int(self.card.options.get("conditions", 0))
 
     def _known_noise(self, frame: NDArray[np.float32]) -> NoiseModel | None:
-        if not self._conditioned or self.values["noise"] == "blind":
+        if not self._conditions or self.values["noise"] == "blind":
             return None
         if self.values["noise"] == "auto":
             return NoiseModel() if looks_like_counts(frame) else None

@@ -41,5 +41,5 @@ def test_a_constant_frame_gets_a_usable_level(noise, level):
 
 def test_constants_and_columns_are_shaped_for_batches():
     measures = [{"mean": 1.0, "sigma": 2.0, "known": 1.0, "growth": 0.5}] * 3
-    assert normalising.conditions(measures).tolist() == [[1.0, 0.5]] * 3
+    assert normalising.constants(measures, 2).tolist() == [[1.0, 0.5]] * 3
     assert normalising.column(measures, "sigma").shape == (3, 1, 1)

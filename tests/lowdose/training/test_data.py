@@ -30,7 +30,7 @@ def test_a_drawing_that_was_cut_short_is_not_taken_for_finished(tmp_path):
 
 
 def test_a_batch_depends_on_seed_and_step_alone(images):
-    make = data.batches(images, NoiseConfig(), seed=1, batch=3, patch=32)
+    make = data.batches(images, NoiseConfig(), seed=1, batch=3, patch=32, conditions=2)
     seen, target = make(7)
     assert seen.shape == (3, 3, 32, 32)
     assert target.shape == (3, 1, 32, 32)
@@ -42,7 +42,7 @@ def test_a_batch_depends_on_seed_and_step_alone(images):
 @pytest.mark.parametrize("gaussian", [0.0, 1.0])
 def test_told_noise_has_unit_variance_about_the_target(images, gaussian):
     noise = NoiseConfig(known=1.0, gaussian=gaussian, read_noise=0.5, dose_min=5.0)
-    make = data.batches(images, noise, seed=1, batch=64, patch=32)
+    make = data.batches(images, noise, seed=1, batch=64, patch=32, conditions=2)
     seen, target = make(0)
     np.testing.assert_array_equal(seen[:, 1], 1)
     assert (seen[:, :1] - target).var() == pytest.approx(1, abs=0.03)

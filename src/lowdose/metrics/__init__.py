@@ -1,0 +1,1 @@
+"""Scores of denoised images, with the truth and without it."""

@@ -1,0 +1,1 @@
+"""How far a denoised image may be believed: maps, residual checks, evidence."""
