@@ -22,6 +22,7 @@ References
 .. [2] K. Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior",
    IEEE Trans. Pattern Anal. Mach. Intell. 44, 6360 (2022): residual blocks in a UNet.
    doi:10.1109/TPAMI.2021.3088914
+.. [3] L. Chi, B. Jiang, Y. Mu, "Fast Fourier Convolution", NeurIPS 2020.
 """
 
 from __future__ import annotations
@@ -56,10 +57,53 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, modulation: Tensor | None) -> Tensor:
         y = self.first(x)
         if modulation is not None:
-            scale, shift = modulation[..., None, None].to(y.dtype).chunk(2, 1)
-            y = y * (1 + scale) + shift
+            y = _modulated(y, modulation)
         added: Tensor = x + self.second(functional.relu(y))
         return added
+
+
+class _SpectralMix(nn.Module):
+    """Two 1 x 1 convolutions on the spectrum of half as many feature maps, added.
+
+    A crystal is sparse in Fourier space: here the network finds its Bragg peaks and
+    damps the rest, whatever the spacing and the orientation [3]_. It sees the whole
+    image, so that a network with it has no halo.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = 2 * (width // 2)
+        self.reduce = nn.Conv2d(width, self.width // 2, 1)
+        self.first = nn.Conv2d(self.width, self.width, 1)
+        self.second = nn.Conv2d(self.width, self.width, 1)
+        self.restore = nn.Conv2d(self.width // 2, width, 1)
+        nn.init.zeros_(self.restore.weight)
+
+    def forward(self, x: Tensor, modulation: Tensor | None) -> Tensor:
+        # No autocast: half precision has no Fourier transform of any size.
+        with torch.autocast(x.device.type, enabled=False):
+            maps = functional.conv2d(x.float(), self.reduce.weight, self.reduce.bias)
+            # Orthonormal, so that white noise keeps its level at any size of image.
+            spectrum = torch.fft.rfft2(maps, norm="ortho")
+            y = self.first(torch.cat([spectrum.real, spectrum.imag], 1))
+            if modulation is not None:
+                y = _modulated(y, modulation.float())
+            real, imaginary = self.second(functional.relu(y)).chunk(2, 1)
+            back = torch.fft.irfft2(
+                torch.complex(real, imaginary), s=maps.shape[-2:], norm="ortho"
+            )
+            added: Tensor = x + self.restore(back).to(x.dtype)
+        return added
+
+
+def _stage(width: int, count: int, *, mixing: bool) -> list[nn.Module]:
+    blocks: list[nn.Module] = [_Block(width) for _ in range(count)]
+    return [*blocks, _SpectralMix(width)] if mixing else blocks
+
+
+def _modulated(y: Tensor, modulation: Tensor) -> Tensor:
+    scale, shift = modulation[..., None, None].to(y.dtype).chunk(2, 1)
+    return y * (1 + scale) + shift
 
 
 class DoseUNet(nn.Module):
@@ -75,7 +119,14 @@ class DoseUNet(nn.Module):
     stem : int, optional
         The finest level has `stem` x `stem` times fewer pixels than the image.
     conditions : int, optional
-        Number of input channels, behind the image, that are constant over it.
+        Number of input channels, behind the frames, that are constant over them.
+    mixing : bool, optional
+        Mix the spectrum of the whole image behind the blocks of each level. The
+        network then has no finite reach.
+    frames : int, optional
+        Number of successive input frames; the middle one is denoised. Frames that
+        are equal to it change nothing, so that the same weights denoise a single
+        frame, given as many times.
 
     Raises
     ------
@@ -90,6 +141,8 @@ class DoseUNet(nn.Module):
         blocks: Sequence[int] = (2, 2, 3),
         stem: int = 2,
         conditions: int = 0,
+        mixing: bool = False,
+        frames: int = 1,
     ) -> None:
         super().__init__()
         if not blocks or min(base, stem, *blocks) < 1 or conditions < 0:
@@ -98,15 +151,24 @@ class DoseUNet(nn.Module):
                 f"at least 1, and conditions={conditions} at least 0."
             )
             raise ParameterError(msg)
-        self.stem, self.levels = stem, len(blocks)
+        if frames < 1 or frames % 2 == 0:
+            msg = (
+                f"frames={frames} must be an odd number, so that one is in the middle."
+            )
+            raise ParameterError(msg)
+        self.stem, self.levels, self.frames = stem, len(blocks), frames
         widths = [base * 2**level for level in range(self.levels)]
         self.head = nn.Conv2d(stem**2, base, 3, padding=1)
+        self.neighbours: nn.Conv2d | None = None
+        if frames > 1:
+            # Without a bias, so that frames equal to the middle one add nothing.
+            self.neighbours = nn.Conv2d(base * (frames - 1), base, 1, bias=False)
         self.down = nn.ModuleList(
-            nn.ModuleList(_Block(width) for _ in range(count))
+            nn.ModuleList(_stage(width, count, mixing=mixing))
             for width, count in zip(widths, blocks, strict=True)
         )
         self.up = nn.ModuleList(
-            nn.ModuleList(_Block(width) for _ in range(count))
+            nn.ModuleList(_stage(width, count, mixing=mixing))
             for width, count in zip(widths[-2::-1], blocks[-2::-1], strict=True)
         )
         self.coarser = nn.ModuleList(
@@ -117,7 +179,9 @@ class DoseUNet(nn.Module):
         )
         self.tail = nn.Conv2d(base, stem**2, 3, padding=1)
         self._splits = [
-            2 * block.width for block in self.modules() if isinstance(block, _Block)
+            2 * block.width
+            for block in self.modules()
+            if isinstance(block, (_Block, _SpectralMix))
         ]
         self.modulate: nn.Sequential | None = None
         if conditions:
@@ -142,7 +206,7 @@ class DoseUNet(nn.Module):
 
         Parameters
         ----------
-        x : Tensor, shape (N, 1 + conditions, H, W)
+        x : Tensor, shape (N, frames + conditions, H, W)
             Noisy images, of any size, and then the constant channels.
 
         Returns
@@ -150,11 +214,10 @@ class DoseUNet(nn.Module):
         Tensor, shape (N, 1, H, W)
         """
         height, width = x.shape[-2:]
-        noisy = x[:, :1]
-        modulations = self._modulations(x[:, 1:, 0, 0])
-        pad = (-width % self.multiple, -height % self.multiple)
-        y = functional.pad(noisy, (0, pad[0], 0, pad[1]), mode="replicate")
-        y = self.head(functional.pixel_unshuffle(y, self.stem))
+        noisy = x[:, self.frames // 2 : self.frames // 2 + 1]
+        modulations = self._modulations(x[:, self.frames :, 0, 0])
+        pad = (0, -width % self.multiple, 0, -height % self.multiple)
+        y = self._enter(functional.pad(x[:, : self.frames], pad, mode="replicate"))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
             if level:
@@ -172,6 +235,20 @@ class DoseUNet(nn.Module):
         y = functional.pixel_shuffle(self.tail(y), self.stem)
         denoised: Tensor = noisy - y[..., :height, :width]
         return denoised
+
+    def _enter(self, images: Tensor) -> Tensor:
+        """Return features of the middle frame, and of what its neighbours change."""
+        if self.neighbours is None:
+            entered: Tensor = self.head(functional.pixel_unshuffle(images, self.stem))
+            return entered
+        n, frames, height, width = images.shape
+        each = images.reshape(n * frames, 1, height, width)
+        features = self.head(functional.pixel_unshuffle(each, self.stem))
+        features = features.reshape(n, frames, *features.shape[1:])
+        middle = features[:, frames // 2]
+        rest = [features[:, k] - middle for k in range(frames) if k != frames // 2]
+        together: Tensor = middle + self.neighbours(torch.cat(rest, 1))
+        return together
 
     def _modulations(self, constants: Tensor) -> Iterator[Tensor | None]:
         if self.modulate is None:

@@ -55,3 +55,39 @@ def test_the_reach_is_what_the_docstring_says():
 def test_sizes_that_cannot_be_built_are_named(options):
     with pytest.raises(ParameterError, match=next(iter(options))):
         networks.build("lowdose", **options)
+
+
+def test_frames_equal_to_the_middle_one_change_nothing():
+    torch.manual_seed(0)
+    movie = networks.build("lowdose", frames=3, **SMALL).eval()
+    single = networks.build("lowdose", **SMALL).eval()
+    single.load_state_dict(
+        {k: v for k, v in movie.state_dict().items() if not k.startswith("neighbours")}
+    )
+    image, other = torch.rand(2, 1, 24, 24), torch.rand(2, 1, 24, 24)
+    with torch.inference_mode():
+        alone = single(image)
+        assert torch.allclose(movie(image.expand(-1, 3, -1, -1)), alone, atol=1e-6)
+        with_others = movie(torch.cat([other, image, other], 1))
+    assert not torch.allclose(with_others, alone, atol=1e-3)
+
+
+def test_an_even_number_of_frames_has_no_middle():
+    with pytest.raises(ParameterError, match="frames=4"):
+        networks.build("lowdose", frames=4)
+
+
+def test_spectral_mixing_sees_the_whole_image():
+    network = networks.build("lowdose", base=2, blocks=[1, 1], mixing=True)
+    for name, weights in network.named_parameters():
+        if "restore" in name:
+            torch.nn.init.normal_(weights)
+    assert measure_halo(network, multiple=network.multiple) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (33, 65)])
+def test_spectral_mixing_takes_any_size_and_half_precision(size):
+    network = networks.build("lowdose", mixing=True, conditions=2, **SMALL).eval()
+    image = torch.rand(2, 3, *size)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert network(image).shape == (2, 1, *size)
