@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 #: Architecture name -> (module, class).
 ARCHITECTURES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "blind_spot": ("lowdose.networks.blind_spot", "BlindSpot"),
+        "denoisenet": ("lowdose.networks.denoisenet", "DenoiseNet"),
+        "dncnn": ("lowdose.networks.dncnn", "DnCNN"),
+        "durr_unet": ("lowdose.networks.durr_unet", "DurrUNet"),
+        "ede": ("lowdose.networks.ede", "Ede"),
+        "em_denoise_unet": ("lowdose.networks.unet", "EMDenoiseUNet"),
+        "ffdnet": ("lowdose.networks.ffdnet", "FFDNet"),
         "lowdose": ("lowdose.networks.dose_unet", "DoseUNet"),
+        "mcnn": ("lowdose.networks.mcnn", "MCNN"),
+        "mixed_scale": ("lowdose.networks.mixed_scale", "MixedScaleDense"),
+        "red": ("lowdose.networks.red", "REDNet"),
+        "unet": ("lowdose.networks.unet", "UNet"),
         "unet2": ("lowdose.networks.unet2", "UNet2"),
     }
 )
