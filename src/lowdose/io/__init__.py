@@ -5,7 +5,7 @@
 format is imported when a file of it is met.
 """
 
-from lowdose.io.files import create, read, write
+from lowdose.io.files import create, read, reopen, write
 from lowdose.io.inspection import describe
 from lowdose.io.registry import readable_suffixes, writable_suffixes
 from lowdose.io.sinks import Sink
@@ -16,6 +16,7 @@ __all__ = [
     "describe",
     "read",
     "readable_suffixes",
+    "reopen",
     "writable_suffixes",
     "write",
 ]

@@ -15,7 +15,7 @@ from lowdose.micrograph import Micrograph
 if TYPE_CHECKING:
     import os
 
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
     from lowdose.io.contents import Contents
     from lowdose.micrograph import Calibration
@@ -170,6 +170,56 @@ def create(
         paths.remove(part)
         raise
     return Sink(target, part, backend, layout, overwrite=overwrite)
+
+
+def reopen(
+    path: str | os.PathLike[str],
+    part: Path,
+    shape: tuple[int, ...],
+    calibration: Calibration,
+    *,
+    token: dict[str, Any],
+    dtype: DTypeLike = np.float32,
+    name: str = "",
+    overwrite: bool = False,
+    written: NDArray[np.bool_] | None = None,
+) -> Sink:
+    """Go on with a file that :func:`create` began and a killed program left.
+
+    Parameters
+    ----------
+    path : path-like
+        Its final name.
+    part : Path
+        Its temporary name, from :attr:`Sink.part`.
+    shape, calibration, dtype, name, overwrite
+        As they were given to :func:`create`.
+    token : dict
+        From :meth:`Sink.token`.
+    written : ndarray of bool, shape (frames,), optional
+        Frames that it holds already; none by default.
+
+    Returns
+    -------
+    Sink
+        Takes the frames that are missing. Whether what it holds is what was written
+        is for the caller to check, by :meth:`Sink.read_rows`.
+
+    Raises
+    ------
+    OutputError
+        If the temporary file is gone, damaged, or of a format that cannot be gone on
+        with; or the final name may not be replaced.
+    """
+    target = Path(path)
+    form = registry.format_to_write(target)
+    layout = _layout(shape, calibration, np.dtype(dtype), name)
+    stored = np.dtype(form.stored_dtype(layout.dtype, target))
+    layout = replace(layout, dtype=stored)
+    with paths.in_words(target):
+        paths.check_output(target, overwrite=overwrite)
+        backend = form.reopen(part, target, layout, token)
+    return Sink(target, part, backend, layout, overwrite=overwrite, written=written)
 
 
 def open_contents(path: Path, dataset: str | None) -> Contents:

@@ -116,6 +116,27 @@ class _Hdf5Frames:
         with _disk_errors():
             self._images[(*index, slice(None), slice(None))] = frame
 
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        """Write some rows of a frame."""
+        index = np.unravel_index(number, self._layout.shape[:-2])
+        with _disk_errors():
+            self._images[(*index, slice(start, start + len(rows)))] = rows
+
+    def get_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read rows that were written."""
+        index = np.unravel_index(number, self._layout.shape[:-2])
+        with _disk_errors():
+            rows: NDArray[Any] = self._images[(*index, slice(start, stop))]
+        return rows.astype(self._layout.dtype)
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system."""
+        with _disk_errors():
+            self._file.flush()
+
+    def token(self) -> None:
+        """Return None: a file that was not closed cannot be opened again."""
+
     def finish(self) -> None:
         """Close the file."""
         with _disk_errors():

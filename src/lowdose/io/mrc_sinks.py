@@ -29,6 +29,7 @@ from lowdose.io.sinks import Backend, Layout, RawFrames
 from lowdose.units import convert
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,6 +46,9 @@ _ALIGNMENT: Final = 512
 
 _LARGEST_COUNT: Final = 2**31 - 1
 _LARGEST_FLOAT: Final = 1e38
+
+#: Pixels read at a time for the statistics of frames that were written in rows.
+_STATISTICS_PIXELS: Final = 2**22
 
 _STATISTICS: Final = ("dmin", "dmax", "dmean", "rms")
 
@@ -101,6 +105,19 @@ def create_backend(part: Path, path: Path, layout: Layout) -> Backend:
     return _MrcFrames(part, header, layout)
 
 
+def reopen_backend(part: Path, layout: Layout, token: dict[str, Any]) -> Backend:
+    """Go on with a file that :func:`create_backend` laid out."""
+    with part.open("rb") as file:
+        header = np.frombuffer(
+            file.read(HEADER_BYTES), HEADER_DTYPE.newbyteorder("<")
+        ).copy()[0]
+    if HEADER_BYTES + int(header["nsymbt"]) != int(token["offset"]):
+        msg = "its header is another one"
+        raise ValueError(msg)
+    # An array without axes, like the one it was written from: fields can be set.
+    return _MrcFrames(part, np.array(header), layout)
+
+
 class _MrcFrames(RawFrames):
     """Frames of an MRC file, with the statistics that its header wants."""
 
@@ -109,20 +126,26 @@ class _MrcFrames(RawFrames):
         self._header = header
         # Per frame, so that a frame written twice counts once.
         self._statistics = np.zeros((layout.frames, 4))
+        self._known = np.zeros(layout.frames, dtype=bool)
 
     def put(self, number: int, frame: NDArray[Any]) -> None:
         super().put(number, frame)
-        values = frame.astype(np.float64)
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = values.mean()
-            self._statistics[number] = (
-                values.min(),
-                values.max(),
-                mean,
-                np.square(values - mean).mean(),
-            )
+        self._statistics[number] = _statistics_of([frame])
+        self._known[number] = True
+
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        super().put_rows(number, start, rows)
+        self._known[number] = False
 
     def finish(self) -> None:
+        # Frames written in rows, or before the file was opened again.
+        height, width = self._layout.frame_shape
+        step = max(1, _STATISTICS_PIXELS // width)
+        for number in np.flatnonzero(~self._known):
+            self._statistics[number] = _statistics_of(
+                self.get_rows(int(number), start, min(height, start + step))
+                for start in range(0, height, step)
+            )
         low, high, means, variances = self._statistics.T
         with np.errstate(invalid="ignore", over="ignore"):
             mean = means.mean()
@@ -136,6 +159,23 @@ class _MrcFrames(RawFrames):
             self.file.seek(0)
             self.file.write(self._header.tobytes())
         super().finish()
+
+
+def _statistics_of(parts: Iterable[NDArray[Any]]) -> tuple[float, ...]:
+    """Return least, largest and mean value and variance of a frame, from its parts."""
+    low, high, mean, spread, count = np.inf, -np.inf, 0.0, 0.0, 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for part in parts:
+            values = part.astype(np.float64)
+            low, high = np.minimum(low, values.min()), np.maximum(high, values.max())
+            part_mean = values.mean()
+            # Chan, Golub, LeVeque 1979: the sums of squares of two parts combined.
+            shift, total = part_mean - mean, count + values.size
+            spread += np.square(values - part_mean).sum()
+            spread += shift * shift * count * values.size / total
+            mean += shift * values.size / total
+            count = total
+    return float(low), float(high), float(mean), float(spread / count)
 
 
 def _header(layout: Layout) -> NDArray[Any]:

@@ -54,6 +54,11 @@ def create_npz(part: Path, path: Path, layout: Layout) -> Backend:  # noqa: ARG0
     return _NpzFrames(part, layout)
 
 
+def reopen_backend(part: Path, layout: Layout, token: dict[str, Any]) -> Backend:
+    """Go on with a file that :func:`create_npy` laid out."""
+    return RawFrames(part, int(token["offset"]), layout)
+
+
 class _NpzFrames:
     """Frames of an NPZ file: an NPY file first, which is then packed."""
 
@@ -73,6 +78,21 @@ class _NpzFrames:
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame."""
         self._frames.put(number, frame)
+
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        """Write some rows of a frame."""
+        self._frames.put_rows(number, start, rows)
+
+    def get_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read rows that were written."""
+        return self._frames.get_rows(number, start, stop)
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system."""
+        self._frames.flush()
+
+    def token(self) -> None:
+        """Return None: what is killed leaves an array that nobody knows of."""
 
     def finish(self) -> None:
         """Pack the array and the calibration."""

@@ -66,6 +66,34 @@ class Format:
         writer = cast("Callable[[Path, Path, Layout], Backend]", _load(self.writer))
         return writer(part, path, layout)
 
+    def reopen(
+        self, part: Path, path: Path, layout: Layout, token: dict[str, Any]
+    ) -> Backend:
+        """Go on with a file of this format that was left unfinished.
+
+        Raises
+        ------
+        OutputError
+            If the format cannot, or the file is gone or damaged.
+        """
+        module = self.writer.partition(":")[0]
+        try:
+            function = cast(
+                "Callable[[Path, Layout, dict[str, Any]], Backend]",
+                _load(f"{module}:reopen_backend"),
+            )
+        except AttributeError as error:
+            msg = (
+                f"Cannot go on with {path}: an unfinished {self.name} file holds "
+                "nothing. Begin anew, or write .tif, .mrc or .zarr."
+            )
+            raise OutputError(msg) from error
+        try:
+            return function(part, layout, token)
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            msg = f"Cannot go on with {path}: {part.name} is gone or damaged ({error})."
+            raise OutputError(msg) from error
+
 
 TIFF: Final = Format(
     name="TIFF",

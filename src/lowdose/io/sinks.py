@@ -9,6 +9,7 @@ written at its place through an ordinary file.
 from __future__ import annotations
 
 import contextlib
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -74,6 +75,18 @@ class Backend(Protocol):
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame of the right shape and type at its place."""
 
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        """Write some rows of a frame, of the right width and type, at their place."""
+
+    def get_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read rows that were written, as a new array."""
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system."""
+
+    def token(self) -> dict[str, Any] | None:
+        """Return what :func:`lowdose.io.reopen` needs, or None where it cannot."""
+
     def finish(self) -> None:
         """Write what can only be known at the end, and close the file."""
 
@@ -106,9 +119,37 @@ class RawFrames:
         self.file.seek(self._offset + number * self._layout.frame_bytes)
         self.file.write(data.view(np.uint8).data)
 
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        """Write some rows of a frame at their place."""
+        data = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
+        self.file.seek(self._place(number, start))
+        self.file.write(data.view(np.uint8).data)
+
+    def get_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read rows that were written."""
+        shape = (stop - start, self._layout.shape[-1])
+        stored = self._layout.dtype.newbyteorder("<")
+        self.file.seek(self._place(number, start))
+        raw = self.file.read(shape[0] * shape[1] * stored.itemsize)
+        if len(raw) < shape[0] * shape[1] * stored.itemsize:
+            raise OSError(errno.EIO, f"frame {number} is cut short")
+        return np.frombuffer(raw, stored).reshape(shape).astype(self._layout.dtype)
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system."""
+        self.file.flush()
+
+    def token(self) -> dict[str, Any] | None:
+        """Return where the frames begin."""
+        return {"offset": self._offset}
+
     def finish(self) -> None:
         """Close the file."""
         self.close()
+
+    def _place(self, number: int, row: int) -> int:
+        row_bytes = self._layout.shape[-1] * self._layout.dtype.itemsize
+        return self._offset + number * self._layout.frame_bytes + row * row_bytes
 
     def close(self) -> None:
         """Close the file."""
@@ -134,6 +175,8 @@ class Sink:
         What is written.
     overwrite : bool
         Whether a file of the final name is replaced.
+    written : ndarray of bool, optional
+        Frames that the temporary file holds already; none by default.
     """
 
     def __init__(
@@ -144,13 +187,16 @@ class Sink:
         layout: Layout,
         *,
         overwrite: bool,
+        written: NDArray[np.bool_] | None = None,
     ) -> None:
         self._path = path
         self._part = part
         self._backend = backend
         self._layout = layout
         self._overwrite = overwrite
-        self._written = np.zeros(layout.frames, bool)
+        self._written = (
+            np.zeros(layout.frames, bool) if written is None else written.copy()
+        )
         self._state = "open"
 
     @property
@@ -167,6 +213,22 @@ class Sink:
     def dtype(self) -> np.dtype[Any]:
         """Type of the samples in the file."""
         return self._layout.dtype
+
+    @property
+    def part(self) -> Path:
+        """Temporary name of the file while it is written."""
+        return self._part
+
+    def token(self) -> dict[str, Any] | None:
+        """Return what :func:`lowdose.io.reopen` needs to go on with this file.
+
+        Returns
+        -------
+        dict or None
+            JSON types. None for the formats that cannot be gone on with: NPZ and
+            HDF5, which a program that is killed leaves without their contents.
+        """
+        return self._backend.token()
 
     def write_frame(self, number: int, frame: ArrayLike) -> None:
         """Write one frame. A frame may be written again; the last one counts.
@@ -204,6 +266,87 @@ class Sink:
         with paths.in_words(self._path):
             self._backend.put(number, converted)
         self._written[number] = True
+
+    def write_rows(self, number: int, start: int, rows: ArrayLike) -> None:
+        """Write some rows of a frame that is too large to be held as a whole.
+
+        Parameters
+        ----------
+        number : int
+            Frame number.
+        start : int
+            First row. The frame counts as written when its last row is: give the
+            rows from the first to the last.
+        rows : array_like, shape (N, W)
+            Detector counts.
+
+        Raises
+        ------
+        ParameterError, InvalidImageError, OutputError
+            As :meth:`write_frame` does.
+        """
+        array = np.asarray(rows)
+        stop = start + len(array)
+        self._check_rows(number, start, stop)
+        if array.shape[1:] != self._layout.shape[-1:]:
+            msg = (
+                f"Rows of shape {array.shape} are no part of frame {number} of "
+                f"{self._path.name}, which is {self._layout.shape[-1]} px wide."
+            )
+            raise InvalidImageError(msg)
+        converted = _convert(array, self.dtype, number)
+        with paths.in_words(self._path):
+            self._backend.put_rows(number, start, converted)
+        if stop == self._layout.shape[-2]:
+            self._written[number] = True
+
+    def read_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read back rows that were written.
+
+        Parameters
+        ----------
+        number : int
+            Frame number.
+        start, stop : int
+            First row and the one after the last.
+
+        Returns
+        -------
+        ndarray, shape (stop - start, W)
+            In the type of the file, native byte order.
+
+        Raises
+        ------
+        ParameterError
+            If there are no such rows.
+        OutputError
+            If they cannot be read, or the sink is closed.
+        """
+        self._check_rows(number, start, stop)
+        with paths.in_words(self._path):
+            return self._backend.get_rows(number, start, stop)
+
+    def flush(self) -> None:
+        """Hand everything written so far to the system.
+
+        It is then safe from the end of this program, if not from a loss of power.
+
+        Raises
+        ------
+        OutputError
+            If the disk refuses, or the sink is closed.
+        """
+        self._check_open()
+        with paths.in_words(self._path):
+            self._backend.flush()
+
+    def detach(self) -> None:
+        """Close the unfinished file and leave it, for :func:`lowdose.io.reopen`."""
+        if self._state != "open":
+            return
+        self._state = "detached"
+        with contextlib.suppress(OSError):
+            self._backend.close()
 
     def commit(self) -> Path:
         """Complete the file and give it its final name.
@@ -270,6 +413,16 @@ class Sink:
     def __repr__(self) -> str:
         done = int(self._written.sum())
         return f"<Sink {self._path.name}: {done} of {self._layout.frames} frames>"
+
+    def _check_rows(self, number: int, start: int, stop: int) -> None:
+        self._check_open()
+        frames, height = self._layout.frames, self._layout.shape[-2]
+        if not (0 <= number < frames and 0 <= start < stop <= height):
+            msg = (
+                f"There are no rows {start} to {stop} of frame {number} in "
+                f"{self._path.name}, which has {frames} frames of {height} rows."
+            )
+            raise ParameterError(msg)
 
     def _check_open(self) -> None:
         if self._state != "open":

@@ -109,6 +109,11 @@ def create_backend(part: Path, path: Path, layout: Layout) -> Backend:
     return RawFrames(part, place[0], layout)
 
 
+def reopen_backend(part: Path, layout: Layout, token: dict[str, Any]) -> Backend:
+    """Go on with a file that :func:`create_backend` laid out."""
+    return RawFrames(part, int(token["offset"]), layout)
+
+
 def _stack_letters(axes: tuple[Axis, ...]) -> str | None:
     """Return T or Z for each axis before the image, or None where that cannot be."""
     letters = "".join("Z" if is_depth(axis) else "T" for axis in axes)

@@ -84,35 +84,71 @@ def stored_dtype(dtype: np.dtype[Any], path: Path) -> str:  # noqa: ARG001
 
 def create_backend(part: Path, path: Path, layout: Layout) -> Backend:
     """Make a Zarr folder and return what fills it."""
-    return _ZarrFrames(part, layout, layout.name or path.stem)
+    return _ZarrFrames(_create_array(part, layout, layout.name or path.stem), layout)
+
+
+def reopen_backend(part: Path, layout: Layout, token: dict[str, Any]) -> Backend:
+    """Go on with a folder that :func:`create_backend` made."""
+    array = zarr.open_array(str(part / str(token["array"])), mode="r+")
+    if tuple(array.shape) != layout.shape or array.dtype != layout.dtype:
+        msg = f"it has shape {array.shape}"
+        raise ValueError(msg)
+    return _ZarrFrames(array, layout)
+
+
+def _create_array(part: Path, layout: Layout, name: str) -> zarr.Array[Any]:
+    """Make a Zarr folder with an array of the layout in it."""
+    record = to_record(layout.calibration, layout.shape)
+    attributes: dict[str, Any] = {RECORD_NAME: record}
+    ome = make_metadata(layout.calibration, name)
+    if ome is not None:
+        attributes["ome"] = ome
+    group = zarr.create_group(str(part), zarr_format=3, attributes=attributes)
+    labels = layout.calibration.labels
+    return group.create_array(
+        _ARRAY,
+        shape=layout.shape,
+        dtype=layout.dtype,
+        chunks=_chunks(layout),
+        dimension_names=labels,
+    )
 
 
 class _ZarrFrames:
     """Frames of a Zarr array, each in chunks of its own."""
 
-    def __init__(self, part: Path, layout: Layout, name: str) -> None:
+    def __init__(self, array: zarr.Array[Any], layout: Layout) -> None:
         self._lead = layout.shape[:-2]
-        record = to_record(layout.calibration, layout.shape)
-        attributes: dict[str, Any] = {RECORD_NAME: record}
-        ome = make_metadata(layout.calibration, name)
-        if ome is not None:
-            attributes["ome"] = ome
-        group = zarr.create_group(str(part), zarr_format=3, attributes=attributes)
-        labels = layout.calibration.labels
-        self._array = group.create_array(
-            _ARRAY,
-            shape=layout.shape,
-            dtype=layout.dtype,
-            chunks=_chunks(layout),
-            dimension_names=labels,
-        )
+        self._array = array
 
     def put(self, number: int, frame: NDArray[Any]) -> None:
         """Write one frame."""
-        place = np.unravel_index(number, self._lead)
-        region = tuple(slice(int(n), int(n) + 1) for n in place)
+        region = self._region(number)
         block = frame.reshape(*[1] * len(region), *frame.shape)
         self._array[region or ...] = block
+
+    def put_rows(self, number: int, start: int, rows: NDArray[Any]) -> None:
+        """Write some rows of a frame."""
+        region = self._region(number)
+        block = rows.reshape(*[1] * len(region), *rows.shape)
+        self._array[(*region, slice(start, start + len(rows)))] = block
+
+    def get_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read rows that were written."""
+        region = self._region(number)
+        block = np.asarray(self._array[(*region, slice(start, stop))])
+        return block.reshape(block.shape[-2:])
+
+    def flush(self) -> None:
+        """Do nothing: every frame is with the system already."""
+
+    def token(self) -> dict[str, Any] | None:
+        """Return the name of the array."""
+        return {"array": _ARRAY}
+
+    def _region(self, number: int) -> tuple[slice, ...]:
+        place = np.unravel_index(number, self._lead)
+        return tuple(slice(int(n), int(n) + 1) for n in place)
 
     def finish(self) -> None:
         """Do nothing: every frame is on the disk already."""
