@@ -45,7 +45,8 @@ class FFDNet(nn.Module):
     ----------
     depth : int, optional
         Number of 3 x 3 convolutions at half resolution, at least 2; the receptive
-        field is ``2 * (2 * depth + 1)`` [px]. Published: 15.
+        field is ``2 * (2 * depth + 1)`` [px], and 8 more with ``level="counts"``.
+        Published: 15.
     base : int, optional
         Number of feature maps. Published: 64.
     frames : int, optional

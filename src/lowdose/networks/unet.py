@@ -48,6 +48,8 @@ def _double(inputs: int, outputs: int, *, norm: bool, padding: str) -> nn.Sequen
 class UNet(nn.Module):
     """The U-Net of Ronneberger et al.; 31,030,593 parameters at its published size.
 
+    The receptive field is 188 to 204 [px], by the place of a pixel.
+
     Parameters
     ----------
     base : int, optional
