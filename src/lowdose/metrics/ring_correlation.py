@@ -119,8 +119,8 @@ def fourier_ring_correlation(
     Notes
     -----
     The images are multiplied by a Hann window: the cross that edges make in Fourier
-    space would correlate, and strong rings would leak into empty ones. Frames that are not square are compared at equal
-    frequencies per pixel.
+    space would correlate, and strong rings would leak into empty ones. Frames that are
+    not square are compared at equal frequencies per pixel.
     """
     if criterion not in _THRESHOLDS:
         msg = f"criterion={criterion!r} is not one of {', '.join(_THRESHOLDS)}."

@@ -95,6 +95,51 @@ def thinned_error_terms(
     )
 
 
+def full_dose_error_terms(
+    counts: ArrayLike,
+    held_out: ArrayLike,
+    denoised: ArrayLike,
+    *,
+    p: float,
+    full: ArrayLike,
+) -> NDArray[np.float64]:
+    r"""Return an estimate of the squared error of every pixel at the full dose.
+
+    Of :func:`thinned_error_terms` only the last product, which says how far the
+    denoiser follows the noise, is measured at the lower dose:
+
+    .. math:: (m - y)^2 - y - 2 (f/p - m)(y_2/q - y).
+
+    For a linear denoiser that is unbiased at the full dose whatever p is; for another
+    one as far as it is linear under the loss of the held-out electrons.
+
+    Parameters
+    ----------
+    counts, held_out, denoised, p
+        As for :func:`thinned_error_terms`.
+    full : array_like
+        The denoised image of all `counts`, whose error is asked for.
+
+    Returns
+    -------
+    ndarray, float64
+        [electrons²]; each is far noisier than their mean, and may be negative.
+
+    Raises
+    ------
+    ParameterError
+        If `p` is not strictly between 0 and 1.
+    InvalidImageError
+        If shapes differ, or a pixel is NaN or infinite.
+    """
+    _check_share(p)
+    y, second, f, m = matching(
+        counts=counts, held_out=held_out, denoised=denoised, full=full
+    )
+    follows = (f / p - m) * (second / (1 - p) - y)
+    return np.asarray(np.square(m - y) - y - 2 * follows)
+
+
 def held_out_deviance_terms(
     held_out: ArrayLike, denoised: ArrayLike, *, p: float
 ) -> NDArray[np.float64]:
