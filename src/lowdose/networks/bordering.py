@@ -48,7 +48,14 @@ def check_options(*, frames: int, conditions: int, padding: str, **sizes: int) -
 
 
 def check_at_least(least: int, **sizes: int) -> None:
-    """Refuse sizes, given by the name of their option, that are too small.
+    """Refuse sizes that are too small.
+
+    Parameters
+    ----------
+    least : int
+        Least size that is valid.
+    **sizes : int
+        Sizes by the name of their option.
 
     Raises
     ------
@@ -64,10 +71,17 @@ def check_at_least(least: int, **sizes: int) -> None:
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Refuse an option that is not one of its choices.
 
+    Parameters
+    ----------
+    name, value : str
+        Name of the option, and what was given.
+    choices : iterable of str
+        Every valid value.
+
     Raises
     ------
     ParameterError
-        If `value` is not one of `choices`; the message names them.
+        If `value` is not one of `choices`.
     """
     if value not in choices:
         msg = f"{name}={value!r} is not known; use one of {', '.join(choices)}."

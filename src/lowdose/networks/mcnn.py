@@ -51,6 +51,9 @@ class _Same(nn.Module):
 class MCNN(nn.Module):
     """The denoising network of Wang et al., with its side outputs.
 
+    At its published size it has 41,890,055 parameters, and a receptive field of 670 to
+    798 [px], by the place of a pixel.
+
     Parameters
     ----------
     base : int, optional

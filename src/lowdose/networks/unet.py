@@ -73,8 +73,8 @@ class UNet(nn.Module):
     Notes
     -----
     The one output channel is the image; the published network has two, for classes,
-    which is 65 parameters more. The drop-out that the paper mentions is left out: it
-    gives neither its place nor its rate. Weights begin by He's rule, as published.
+    which is 65 parameters more. The drop-out at the end of the way down is left
+    out: the paper gives no rate. Weights begin by He's rule, as published.
     """
 
     def __init__(

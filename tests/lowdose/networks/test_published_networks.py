@@ -108,7 +108,8 @@ def test_parameter_counts_are_the_published_ones(name, options, published):
         # The local mean of counts reaches four pixels further at either end.
         ("ffdnet", {}, 3, (70, 70)),
         ("mixed_scale", {"depth": 10}, 1, (111, 111)),
-        # Of the last two by hand: up and down through levels of 3 x 3 convolutions.
+        # These by hand, going from an output up and down through the levels.
+        ("mcnn", {"levels": 3, "blurred": False}, 1, (38, 46)),
         ("mixed_scale", {"depth": 4, "dilations": (1, 5)}, 1, (25, 25)),
         ("unet", {"levels": 2}, 1, (44, 44)),
     ],
