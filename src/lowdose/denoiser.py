@@ -46,6 +46,9 @@ class Needs:
     border : int, optional
         Reflected pixels [px] to lay round the frame, for operators that would
         otherwise see its border.
+    threads : bool, optional
+        Whether patches may be measured and denoised in several threads at a time: it
+        keeps no state, and most of its time is spent without Python's lock.
     bytes_per_pixel : float, optional
         Working memory per input pixel [B], for the choice of tile and batch.
     """
@@ -58,6 +61,7 @@ class Needs:
     tile: int | None = None
     overlap: int = 64
     border: int = 0
+    threads: bool = False
     bytes_per_pixel: float = 64.0
 
     @property

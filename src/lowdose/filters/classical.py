@@ -60,6 +60,7 @@ class ClassicalDenoiser:
         return Needs(
             halo=self.spec.halo(self.values),
             multiple=binning,
+            threads=True,
             bytes_per_pixel=memory,
         )
 

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lowdose.inference.device import CPU, Place, free_memory
+from lowdose.inference.rates import seconds_per_pixel
 from lowdose.inference.spans import padded_length, smallest_tile
 from lowdose.inference.tiling import Plan, plan_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lowdose.denoiser import Needs
     from lowdose.inference.options import DenoiseOptions
+    from lowdose.inference.rates import Rate
 
 #: Share of the free memory that one batch may take. On a CPU the rest is for the
 #: frames themselves and for other programs; on a GPU for fragmentation.
@@ -57,6 +61,8 @@ def choose_work(
     *,
     options: DenoiseOptions,
     place: Place,
+    threads: int = 1,
+    rates: Sequence[Rate] = (),
 ) -> Work:
     """Choose tile and batch from the options, the free memory and the halo.
 
@@ -70,19 +76,31 @@ def choose_work(
         Its `tile` and `batch` are taken where they are given.
     place : Place
         Device and precision.
+    threads : int, optional
+        Patches that are denoised at the same time, each in a thread.
+    rates : sequence of Rate, optional
+        What was measured of the denoiser on this machine.
 
     Returns
     -------
     Work
-        With a finite halo, the smallest tile that is at least
+        With a finite halo, the tile and batch that take the least time by the
+        `rates`, where there are any; else the smallest tile that is at least
         :data:`SMALLEST_TILE`, adds at most an eighth of computing, and fits both
         :data:`MEMORY_SHARE` of the free memory and :data:`LARGEST_TILE`. For a
         global operator the tile it wants, else the whole frame where that fits.
     """
     kind = place.device.partition(":")[0]
     fitting = _pixels_that_fit(needs, place)
+    tile: int | None
+    if rates and options.tile is None and needs.halo is not None:
+        fastest = _fastest_work(frame_shape, needs, rates, fitting=fitting)
+        if fastest is not None:
+            tile, batch = fastest
+            batch = options.batch or max(batch, threads)
+            return Work(place=place, tile=tile, batch=batch)
     if options.tile is not None:
-        tile: int | None = options.tile
+        tile = options.tile
     elif needs.halo is None:
         tile = _global_tile(frame_shape, needs, fitting)
     else:
@@ -91,6 +109,10 @@ def choose_work(
     height, width = plan_tiles(frame_shape, needs, tile=tile).tile_shape
     pixels = min(fitting, BATCH_PIXELS[kind])
     batch = options.batch or max(1, pixels // (height * width))
+    if options.batch is None and threads > batch:
+        # Every thread has a patch, where that is not at the cost of much memory.
+        room = min(fitting, threads * BATCH_PIXELS[kind]) // (height * width)
+        batch = max(batch, min(threads, room))
     return Work(place=place, tile=tile, batch=batch)
 
 
@@ -166,6 +188,25 @@ def _global_tile(
         return min(needs.tile, max(side, smallest_tile(needs)))
     height, width = (padded_length(length, needs) for length in frame_shape)
     return None if height * width <= fitting else max(side, smallest_tile(needs))
+
+
+def _fastest_work(
+    frame_shape: tuple[int, int], needs: Needs, rates: Sequence[Rate], *, fitting: int
+) -> tuple[int, int] | None:
+    """Return the tile and batch that take a frame in the least measured time."""
+    best: tuple[float, int, int] | None = None
+    for side in sorted({rate.side for rate in rates}):
+        plan = plan_tiles(frame_shape, needs, tile=side)
+        height, width = plan.tile_shape
+        found = seconds_per_pixel(rates, math.isqrt(height * width))
+        if found is None or height * width > fitting:
+            continue
+        seconds, batch = found
+        batch = max(1, min(batch, len(plan), fitting // (height * width)))
+        total = len(plan) * height * width * seconds
+        if best is None or total < best[0]:
+            best = total, side, batch
+    return None if best is None else best[1:]
 
 
 def _economical_tile(

@@ -6,27 +6,25 @@ out-of-memory, streams to disk, reports progress and stops when told.
 
 from __future__ import annotations
 
-import itertools
-import warnings
+import operator
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import lowdose
-from lowdose.errors import LowDoseWarning, ParameterError
-from lowdose.inference.frames import Frame, FrameSource, no_finite_pixel
+from lowdose.errors import ParameterError
 from lowdose.inference.options import DenoiseOptions
-from lowdose.inference.patches import PatchRunner, Subject
+from lowdose.inference.patches import PatchRunner
 from lowdose.inference.preview import denoise_region, loaded_denoiser
-from lowdose.inference.streaming import FrameSink, Target, open_target
+from lowdose.inference.runs import FrameRun
+from lowdose.inference.streaming import FrameSink, open_target
 from lowdose.micrograph import Micrograph, Step
-from lowdose.progress import Clock, Progress, ShouldStop, never
+from lowdose.progress import Progress, ShouldStop, never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
-    import numpy as np
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from lowdose.denoiser import Denoiser
 
@@ -42,6 +40,7 @@ def iter_denoise(
     options: DenoiseOptions = _DEFAULTS,
     out: Any = None,
     should_stop: ShouldStop = never,
+    frames: Iterable[int] | None = None,
 ) -> Generator[Progress, None, Micrograph]:
     """Denoise an image or a stack, step by step.
 
@@ -64,6 +63,10 @@ def iter_denoise(
         a new array.
     should_stop : callable, optional
         Asked before every batch of tiles; when it returns True the work stops.
+    frames : iterable of int, optional
+        Numbers of the frames to do; all by default. The others are left as they are
+        in `out`, which has to be given. Each frame gets the pixels that a run over
+        all of them gives it.
 
     Yields
     ------
@@ -89,7 +92,7 @@ def iter_denoise(
     UnknownDenoiserError
         If no denoiser has the name.
     ParameterError
-        If `out` does not fit.
+        If `out` does not fit, or there are no such `frames`.
     InputError, OutputError
         If a frame cannot be read or written.
     OutOfMemoryError
@@ -104,6 +107,11 @@ def iter_denoise(
     advanced, so that it can be made in one thread and run in another.
 
     With `keep_mean`, the mean of a frame is its mean over finite pixels.
+
+    Of several frames the next one is read, and the last one written, while one is
+    computed; memory is that of a few frames, whatever their number. Frames of more
+    than :data:`~lowdose.inference.bands.LARGE_FRAME` pixels are read and written in
+    bands of rows; :mod:`lowdose.inference.bands` says what that changes.
     """
     try:
         micrograph = image if isinstance(image, Micrograph) else Micrograph(image)
@@ -114,8 +122,9 @@ def iter_denoise(
             options=options,
             should_stop=should_stop,
         )
+        numbers = _frame_numbers(frames, micrograph, out)
         target = open_target(out, micrograph)
-        yield from _run(micrograph, runner, target)
+        yield from FrameRun(micrograph, runner, target, numbers).steps()
         step = _step(micrograph, runner)
         return Micrograph(
             target.finish(), micrograph.calibration.with_step(step), micrograph.name
@@ -134,6 +143,7 @@ def denoise(
     out: Any = None,
     should_stop: ShouldStop = never,
     on_progress: Callable[[Progress], object] | None = None,
+    frames: Iterable[int] | None = None,
     **values: Any,
 ) -> Micrograph:
     """Denoise an image or a stack.
@@ -153,6 +163,8 @@ def denoise(
         Asked before every batch of tiles; when it returns True the work stops.
     on_progress : callable, optional
         Called with every :class:`~lowdose.progress.Progress`.
+    frames : iterable of int, optional
+        Numbers of the frames to do; see :func:`iter_denoise`.
     **values
         Parameters of the denoiser, and ``preset``, where it is given by name.
 
@@ -183,7 +195,12 @@ def denoise(
         )
         raise ParameterError(msg)
     steps = iter_denoise(
-        image, denoiser, options=options, out=out, should_stop=should_stop
+        image,
+        denoiser,
+        options=options,
+        out=out,
+        should_stop=should_stop,
+        frames=frames,
     )
     with closing(steps):
         while True:
@@ -230,79 +247,19 @@ def plan_step(
     return _step(image, runner)
 
 
-def _run(
-    image: Micrograph, runner: PatchRunner, target: Target
-) -> Generator[Progress, None, None]:
-    """Denoise every frame of `image` into `target`."""
-    clock = Clock()
-    written: list[int] = []
-
-    def progress(done_in_group: int = 0, message: str = "") -> Progress:
-        per_frame = len(runner.plan)
-        total = image.n_frames * per_frame
-        done = len(written) * per_frame + done_in_group
-        height, width = image.frame_shape
-        return Progress(
-            stage="denoise",
-            done=done,
-            total=total,
-            pixels=image.n_frames * height * width * done // total,
-            frame=written[-1] if written else -1,
-            frames=image.n_frames,
-            seconds=clock.seconds,
-            message=message,
-        )
-
-    runner.warn_of_too_small_tile()
-    yield progress(message=runner.too_small_tile())
-    if message := runner.place():
-        yield progress(message=message)
-
-    needs = runner.denoiser.needs
-    any_valid = False
-    frames = iter(FrameSource(image, needs))
-    while group := list(itertools.islice(frames, runner.frames_at_a_time)):
-        subjects = []
-        for neighbours in group:
-            runner.stop_if_asked()
-            frame = neighbours[needs.frames_before]
-            if frame.valid:
-                subjects.append(_subject(frame, neighbours, runner))
-            else:
-                _pass_through(frame, target, image)
-                written.append(frame.number)
-                yield progress()
-        any_valid = any_valid or bool(subjects)
-        for batch in runner.run(subjects):
-            for subject, clean in batch.finished:
-                subject.frame.restored(clean, keep_mean=runner.options.keep_mean)
-                target.write(subject.frame.number, clean)
-                written.append(subject.frame.number)
-            yield progress(batch.done % len(runner.plan), batch.message)
-    if not any_valid:
-        raise no_finite_pixel(image)
-
-
-def _subject(
-    frame: Frame, neighbours: tuple[Frame, ...], runner: PatchRunner
-) -> Subject:
-    return Subject(
-        frame=frame,
-        # A neighbour of which nothing is known is replaced by the frame itself.
-        neighbours=tuple(f.data if f.valid else frame.data for f in neighbours),
-        measures=runner.measure(frame),
-    )
-
-
-def _pass_through(frame: Frame, target: Target, image: Micrograph) -> None:
-    clean: NDArray[np.float32] = frame.restored(frame.data.copy(), keep_mean=False)
-    target.write(frame.number, clean)
-    if image.n_frames > 1:  # a single frame is an error, raised at the end
-        warnings.warn(
-            f"Frame {frame.number} has no finite pixel and is left as it is.",
-            LowDoseWarning,
-            stacklevel=3,
-        )
+def _frame_numbers(
+    frames: Iterable[int] | None, image: Micrograph, out: Any
+) -> Sequence[int]:
+    """Return which frames to do, ascending."""
+    if frames is None:
+        return range(image.n_frames)
+    if out is None:
+        msg = "Give `out`, where the other frames are, to denoise some `frames` only."
+        raise ParameterError(msg)
+    numbers = sorted({operator.index(number) for number in frames})
+    for number in (*numbers[:1], *numbers[-1:]):
+        image.frame_index(number)  # raises where there is no such frame
+    return numbers
 
 
 def _step(image: Micrograph, runner: PatchRunner) -> Step:

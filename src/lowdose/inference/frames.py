@@ -15,7 +15,7 @@ from lowdose.errors import InputError, InvalidImageError, LowDoseError, OutOfMem
 from lowdose.inference.spans import reflected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from numpy.typing import NDArray
 
@@ -150,6 +150,9 @@ class FrameSource:
         What to read.
     needs : Needs
         How many neighbouring frames the denoiser sees.
+    numbers : collection of int, optional
+        Numbers of the frames to give; all by default. Of the others only those are
+        read that are neighbours of one of them.
 
     Notes
     -----
@@ -159,18 +162,29 @@ class FrameSource:
     ``2 * max(needs.frames_before, needs.frames_after) + 1`` are held at a time.
     """
 
-    def __init__(self, image: Micrograph, needs: Needs) -> None:
+    def __init__(
+        self,
+        image: Micrograph,
+        needs: Needs,
+        numbers: Collection[int] | None = None,
+    ) -> None:
         self._image = image
+        self._wanted = None if numbers is None else frozenset(numbers)
         self._needs = needs
-        self._series = _series_of_frames(image)
+        self._series = series_of_frames(image)
         self._held: dict[int, Frame] = {}
 
     def __iter__(self) -> Iterator[tuple[Frame, ...]]:
-        """Yield, for every frame, itself between its neighbours, oldest first."""
+        """Yield, for every frame to do, itself between its neighbours, oldest first."""
         before, after = self._needs.frames_before, self._needs.frames_after
         for series in self._series:
             self._held.clear()
             for position in range(len(series)):
+                if (
+                    self._wanted is not None
+                    and int(series[position]) not in self._wanted
+                ):
+                    continue
                 reach = reflected(position - before, position + after + 1, len(series))
                 yield tuple(self._frame(series, int(index)) for index in reach)
                 for index in [n for n in self._held if n < position + 1 - self._reach]:
@@ -229,7 +243,7 @@ def no_finite_pixel(image: Micrograph) -> InvalidImageError:
     )
 
 
-def _series_of_frames(image: Micrograph) -> list[NDArray[np.intp]]:
+def series_of_frames(image: Micrograph) -> list[NDArray[np.intp]]:
     """Return the frame numbers, one array per sequence of neighbouring frames."""
     leading = image.shape[:-2]
     numbers = np.arange(image.n_frames).reshape(leading or (1,))

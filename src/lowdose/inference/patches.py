@@ -25,6 +25,8 @@ from lowdose.inference.device import (
     release_memory,
     resolve_place,
 )
+from lowdose.inference.overlap import in_threads, usable_threads
+from lowdose.inference.rates import known_rates
 from lowdose.inference.spans import padded_length, smallest_tile
 from lowdose.inference.tiling import Plan, plan_tiles
 from lowdose.progress import never
@@ -107,17 +109,22 @@ class PatchRunner:
     options: DenoiseOptions
     region: tuple[slice, slice] | None = None
     should_stop: ShouldStop = never
+    threads: int = field(init=False)
     work: Work = field(init=False)
     plan: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         needs = self.denoiser.needs
+        self.threads = usable_threads() if needs.threads else 1
+        place = resolve_place(self.options, needs)
         self._replan(
             choose_work(
                 self.frame_shape,
                 needs,
                 options=self.options,
-                place=resolve_place(self.options, needs),
+                place=place,
+                threads=self.threads,
+                rates=known_rates(self.denoiser, place),
             )
         )
 
@@ -165,14 +172,20 @@ class PatchRunner:
         work, text = work_on_cpu(
             self.work, self.plan, self.denoiser.needs, options=self.options
         )
-        self._take(work, text)
+        self.take(work, text)
         return text
 
-    def measure(self, frame: Frame) -> Measures:
-        """Return what the denoiser measures on a frame."""
+    def measure(self, *frames: NDArray[np.float32]) -> list[Measures]:
+        """Return what the denoiser measures on each of some frames.
+
+        Parameters
+        ----------
+        *frames : ndarray, shape (H, W), float32
+            Without NaN or Inf.
+        """
         try:
             with self._translated_errors():
-                return self.denoiser.measure(frame.data)
+                return in_threads(self.denoiser.measure, frames, self.threads)
         except OutOfMemoryError as error:
             raise self._hopeless() from error
 
@@ -218,24 +231,63 @@ class PatchRunner:
                 try:
                     self._denoise(left, chosen, canvases)
                 except OutOfMemoryError as error:
-                    smaller = self._smaller(len(chosen))
-                    if smaller is None:
-                        raise self._hopeless() from error
+                    smaller = self.smaller(len(chosen), error)
                     break
                 done = start + len(chosen)
                 finished = tuple(
                     (left[n], canvases.pop(n)) for n in range(ended, done // tiles)
                 )
                 ended = done // tiles
-                self._check_finite(finished)
+                for subject, clean in finished:
+                    self.check_finite(clean, subject.frame.data, subject.frame.number)
                 yield Batch(done=done, total=len(left) * tiles, finished=finished)
             if smaller is None:
                 return
             # Only here is the exception gone, and with it what it kept in memory.
             canvases.clear()
             left = left[ended:]
-            self._take(*smaller)
+            self.take(*smaller)
             yield Batch(done=0, total=len(left) * len(self.plan), message=smaller[1])
+
+    def denoise_patches(
+        self, patches: NDArray[np.float32], measures: Sequence[Measures]
+    ) -> NDArray[np.float32]:
+        """Denoise a batch of patches, in threads where the denoiser allows it.
+
+        Parameters
+        ----------
+        patches : ndarray, shape (N, F, H, W), float32
+            As :meth:`lowdose.denoiser.Denoiser.denoise_patches` takes them.
+        measures : sequence of mapping, length N
+            What was measured on the frame of each.
+
+        Returns
+        -------
+        ndarray, shape (N, H, W), float32
+            Denoised counts.
+
+        Raises
+        ------
+        OutOfMemoryError, DeviceError
+            In the words of this package.
+        """
+        with self._translated_errors():
+            results = in_threads(
+                lambda part: self.denoiser.denoise_patches(
+                    patches[part], measures[part]
+                ),
+                _parts(len(patches), self.threads),
+                self.threads,
+            )
+            clean = results[0] if len(results) == 1 else np.concatenate(results)
+            wanted = (patches.shape[0], *patches.shape[2:])
+            if clean.shape != wanted:
+                msg = (
+                    f"{self.denoiser.name!r} returned patches of shape "
+                    f"{clean.shape} for {patches.shape}; it must return {wanted}."
+                )
+                raise ValueError(msg)
+            return clean
 
     def _denoise(
         self,
@@ -254,45 +306,47 @@ class PatchRunner:
                     patch, subjects[subject].neighbours, strict=True
                 ):
                     image[...] = plan.cut(pixels, tile)
-            clean = self.denoiser.denoise_patches(
+            clean = self.denoise_patches(
                 patches, [subjects[subject].measures for subject, _tile in jobs]
             )
-            if clean.shape != (len(jobs), *plan.tile_shape):
-                msg = (
-                    f"{self.denoiser.name!r} returned patches of shape "
-                    f"{clean.shape} for {patches.shape}; it must return "
-                    f"{(len(jobs), *plan.tile_shape)}."
-                )
-                raise ValueError(msg)
             for pixels, (subject, tile) in zip(clean, jobs, strict=True):
                 if subject not in canvases:
                     canvases[subject] = np.zeros(plan.region_shape, dtype=np.float32)
                 plan.paste(canvases[subject], pixels, tile)
 
-    def _check_finite(
-        self, finished: tuple[tuple[Subject, NDArray[np.float32]], ...]
+    def check_finite(
+        self, clean: NDArray[np.float32], noisy: NDArray[np.float32], number: int
     ) -> None:
-        for subject, clean in finished:
-            if not np.isfinite(clean).all():
-                msg = (
-                    f"{self.denoiser.name!r} made pixels that are not finite out of "
-                    f"frame {subject.frame.number}, whose values go from "
-                    f"{subject.frame.data.min():.4g} to "
-                    f"{subject.frame.data.max():.4g}, on {self.work.place}. Divide "
-                    "the image by a constant first, or try precision 'float32'."
-                )
-                raise DeviceError(msg)
+        """Raise :class:`~lowdose.errors.DeviceError` where pixels are not finite."""
+        if not np.isfinite(clean).all():
+            msg = (
+                f"{self.denoiser.name!r} made pixels that are not finite out of "
+                f"frame {number}, whose values go from {noisy.min():.4g} to "
+                f"{noisy.max():.4g}, on {self.work.place}. Divide the image by a "
+                "constant first, or try precision 'float32'."
+            )
+            raise DeviceError(msg)
 
-    def _smaller(self, patches: int) -> tuple[Work, str] | None:
-        return smaller_work(
+    def smaller(self, patches: int, error: OutOfMemoryError) -> tuple[Work, str]:
+        """Return what to try after so many patches did not fit, or raise.
+
+        Raises
+        ------
+        OutOfMemoryError
+            If nothing smaller is left.
+        """
+        smaller = smaller_work(
             self.work,
             self.plan,
             self.denoiser.needs,
             patches=patches,
             options=self.options,
         )
+        if smaller is None:
+            raise self._hopeless() from error
+        return smaller
 
-    def _take(self, work: Work, text: str) -> None:
+    def take(self, work: Work, text: str) -> None:
         """Go on with other pieces or on another device, and warn."""
         warnings.warn(text, MemoryWarning, stacklevel=4)
         before = self.work.place
@@ -338,3 +392,10 @@ class PatchRunner:
             )
             msg = f"{self.denoiser.name!r} failed on {place}: {error}. {advice}"
             raise DeviceError(msg) from error
+
+
+def _parts(count: int, threads: int) -> list[slice]:
+    """Return the patches of each call: one each in threads, else all in one."""
+    if threads <= 1:
+        return [slice(0, count)]
+    return [slice(n, n + 1) for n in range(count)]

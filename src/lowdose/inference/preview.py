@@ -98,7 +98,7 @@ def denoise_region(
     subject = Subject(
         frame=centre,
         neighbours=tuple((f if f.valid else centre).data[seen] for f in frames),
-        measures=runner.measure(centre),
+        measures=runner.measure(centre.data)[0],
     )
     finished = [pair for batch in runner.run([subject]) for pair in batch.finished]
     clean = finished[0][1]

@@ -47,8 +47,33 @@ class FrameSink(Protocol):
         """Remove what was written."""
 
 
+@runtime_checkable
+class RowSink(FrameSink, Protocol):
+    """A file that takes frames in rows, too."""
+
+    def write_rows(self, number: int, start: int, rows: NDArray[np.float32]) -> None:
+        """Write some rows of a frame."""
+
+    def read_rows(self, number: int, start: int, stop: int) -> NDArray[Any]:
+        """Read back rows that were written."""
+
+
 class Target(Protocol):
     """What the engine writes into."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether writing takes long enough to be done while the next is computed."""
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether frames may be given in rows, from the first to the last."""
+
+    def write_rows(self, number: int, start: int, rows: NDArray[np.float32]) -> None:
+        """Take some rows of a frame; only where `takes_rows`."""
+
+    def read_rows(self, number: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Return rows that were written; only where `takes_rows`."""
 
     def write(self, number: int, frame: NDArray[np.float32]) -> None:
         """Take one finished frame."""
@@ -75,12 +100,36 @@ class ArrayTarget:
         self._array = array
         self._shape = shape
 
+    @property
+    def slow(self) -> bool:
+        """Whether it is anything but memory."""
+        return not isinstance(self._array, np.ndarray)
+
+    @property
+    def takes_rows(self) -> bool:
+        """True: an array can be indexed by rows."""
+        return True
+
     def write(self, number: int, frame: NDArray[np.float32]) -> None:
         """Take one finished frame."""
-        leading = self._shape[:-2]
-        index = tuple(int(n) for n in np.unravel_index(number, leading)) or ...
+        self._put(number, self._index(number) or ..., frame)
+
+    def write_rows(self, number: int, start: int, rows: NDArray[np.float32]) -> None:
+        """Take some rows of a frame."""
+        part = slice(start, start + len(rows))
+        self._put(number, (*self._index(number), part), rows)
+
+    def read_rows(self, number: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Return rows that were written."""
+        rows = self._array[(*self._index(number), slice(start, stop))]
+        return np.array(rows, np.float32)
+
+    def _index(self, number: int) -> tuple[int, ...]:
+        return tuple(int(n) for n in np.unravel_index(number, self._shape[:-2]))
+
+    def _put(self, number: int, index: Any, pixels: NDArray[np.float32]) -> None:
         try:
-            self._array[index] = frame
+            self._array[index] = pixels
             release_pages(self._array)
         except LowDoseError:
             raise
@@ -111,9 +160,29 @@ class SinkTarget:
     def __init__(self, sink: FrameSink) -> None:
         self._sink = sink
 
+    @property
+    def slow(self) -> bool:
+        """True: it is a disk."""
+        return True
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the sink does."""
+        return isinstance(self._sink, RowSink)
+
     def write(self, number: int, frame: NDArray[np.float32]) -> None:
         """Take one finished frame."""
         self._sink.write_frame(number, frame)
+
+    def write_rows(self, number: int, start: int, rows: NDArray[np.float32]) -> None:
+        """Take some rows of a frame."""
+        assert isinstance(self._sink, RowSink)
+        self._sink.write_rows(number, start, rows)
+
+    def read_rows(self, number: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Return rows that were written."""
+        assert isinstance(self._sink, RowSink)
+        return np.asarray(self._sink.read_rows(number, start, stop), np.float32)
 
     def finish(self) -> Any:
         """Commit the file and return its data, read lazily."""

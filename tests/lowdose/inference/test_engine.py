@@ -362,11 +362,13 @@ def test_frames_are_read_as_they_are_needed(fake, counts):
     steps = iter_denoise(stack, denoiser, options=DenoiseOptions(batch=1))
     next(steps)
     assert stack.reads == []
+    # One group of neighbours more than is computed with, read while it is.
     next(steps)
-    assert len(stack.reads) == 2
+    assert 2 <= len(stack.reads) <= 3
     next(steps)
-    assert len(stack.reads) == 3
+    assert 3 <= len(stack.reads) <= 4
     steps.close()
+    assert len(stack.reads) <= 4
 
 
 def test_neighbouring_frames_are_reflected_at_the_ends(fake):
