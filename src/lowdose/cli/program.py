@@ -8,7 +8,16 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import lowdose
-from lowdose.cli import demo, denoise, denoisers, info, simulate, train
+from lowdose.cli import (
+    compare,
+    demo,
+    denoise,
+    denoisers,
+    info,
+    inspect,
+    simulate,
+    train,
+)
 from lowdose.cli.terminal import FAILED, USAGE, report_error, say, warnings_as_text
 from lowdose.errors import (
     Cancelled,
@@ -42,6 +51,8 @@ class Command(Protocol):
 #: Every command, in the order of ``--help``.
 COMMANDS: Final[tuple[Command, ...]] = (
     denoise,
+    inspect,
+    compare,
     denoisers,
     info,
     simulate,

@@ -193,8 +193,8 @@ def _whiteness(measured: Measured) -> Verdict:
     error = math.sqrt((1 + 1 / max(1, measured.replicates)) / int(measured.valid.sum()))
     level = _level(worst, _CORRELATION, error)
     lag = math.hypot(row - _REACH, column - _REACH)
-    usual = worst < 0 and not measured.replicates
-    if usual and level == "bad":
+    unavoidable = worst < 0 and not measured.replicates
+    if unavoidable and level == "bad":
         level = "doubtful"
     if level == "good":
         words = "What was taken away is as random from pixel to pixel as it should be."
@@ -203,7 +203,7 @@ def _whiteness(measured: Measured) -> Verdict:
             "What was taken away hangs together: structure of the specimen is in it, "
             "or the noise itself is correlated by the detector."
         )
-    elif usual:
+    elif unavoidable:
         words = (
             "What was taken away alternates. Every denoiser that follows the noise a "
             "little does that; name the denoiser to see whether it is more than usual."
@@ -252,7 +252,7 @@ def _lattice(measured: Measured) -> Verdict:
     return Verdict(
         check="lattice",
         level=level,
-        sentence=f"{words[level]} ({share:.0%} of its amplitude at {len(spots)} spots.)",
+        sentence=f"{words[level]} ({share:.0%} of its amplitude, {len(spots)} spots.)",
         numbers={
             "spots": len(spots),
             "amplitude_share": share,
