@@ -18,6 +18,7 @@ from lowdose.errors import (
     UnknownDenoiserError,
     did_you_mean,
 )
+from lowdose.zoo.shelf import model_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +131,7 @@ def describe(name: str | Path) -> DenoiserInfo:
     if str(name) in known:
         return known[str(name)]
     if _is_folder(name):
-        return _of_card(zoo.read_card(Path(name)))
+        return _of_card(zoo.read_card(model_folder(name)))
     msg = (
         f"There is no denoiser {str(name)!r}. {did_you_mean(str(name), known)} "
         "The path of a model folder will do too."

@@ -15,6 +15,7 @@ from lowdose.cli import (
     denoisers,
     info,
     inspect,
+    models,
     simulate,
     train,
 )
@@ -54,6 +55,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     inspect,
     compare,
     denoisers,
+    models,
     info,
     simulate,
     train,

@@ -70,6 +70,46 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
     }
 
 
+def normalised(
+    measures: Measures, frame: NDArray[np.float32], kind: str
+) -> Measures:
+    """Return measures for a network that sees counts normalised otherwise.
+
+    Parameters
+    ----------
+    measures : mapping of str to float
+        Of :func:`measure`.
+    frame : ndarray, shape (H, W)
+        The counts they are of.
+    kind : {"mean-and-noise", "min-max", "counts"}
+        What the network sees: z as :func:`measure` has it; counts between 0 and 1,
+        whose answer is matched to the mean alone, as in Ede's network; or counts
+        as they are.
+
+    Returns
+    -------
+    mapping of str to float
+        With ``mean`` and ``sigma`` of what is seen, and, where they differ,
+        ``out_mean`` and ``out_sigma`` of what is answered [counts].
+    """
+    if kind == "counts":
+        return {**measures, "mean": 0.0, "sigma": 1.0, "growth": 0.0}
+    if kind == "min-max":
+        low, high = float(frame.min()), float(frame.max())
+        span = high - low if high > low else 1.0
+        seen_mean = (measures["mean"] - low) / span
+        scale = measures["mean"] / seen_mean if seen_mean > 0 else 1.0
+        return {
+            **measures,
+            "mean": low,
+            "sigma": span,
+            "growth": 0.0,
+            "out_mean": 0.0,
+            "out_sigma": scale,
+        }
+    return measures
+
+
 def column(measures: Sequence[Measures], key: str) -> NDArray[np.float64]:
     """Return one of the measures of each patch, shaped (N, 1, 1) to act on images."""
     return np.array([m[key] for m in measures], np.float64)[:, None, None]

@@ -1,1 +1,1 @@
-"""Training of networks by recipes: ``lowdose train RECIPE.toml -o DIR``."""
+"""Training of networks: by recipes, and on your own data (`lowdose train`)."""

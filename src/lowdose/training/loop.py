@@ -2,40 +2,70 @@
 
 from __future__ import annotations
 
-import copy
-import csv
-import dataclasses
-import logging
+import functools
 import math
-import os
-import platform
 import time
+import warnings
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from lowdose import networks
-from lowdose.errors import Cancelled, OutputError, ParameterError, TrainingError
-from lowdose.networks.normalising import column, measure
-from lowdose.noise import NoiseModel
+from lowdose.errors import (
+    Cancelled,
+    LowDoseWarning,
+    OutputError,
+    ParameterError,
+    TrainingError,
+)
 from lowdose.progress import Clock, Progress, ShouldStop, never
-from lowdose.training import data as examples
-from lowdose.zoo.package import save_model
-from lowdose.zoo.shelf import find_model
-from lowdose.zoo.weights import load_network
+from lowdose.training import checkpoint, ways
+from lowdose.training.examples import Setting, make_batch
+from lowdose.training.hardware import Hardware, is_leader, make_fabric, translated
+from lowdose.training.learner import Learner, network_of
+from lowdose.training.logs import Curve
+from lowdose.training.result import TrainedModel, snapshot, write_result
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Mapping
     from pathlib import Path
 
-    from lowdose.training.config import Recipe, ScheduleConfig
+    from lowdose.denoiser import Denoiser
+    from lowdose.micrograph import Micrograph
+    from lowdose.training.config import Recipe
+    from lowdose.training.examples import Batch, Way
 
-_log = logging.getLogger(__name__)
+#: Steps between two reports without a validation, at most, and time [s], at least.
+_REPORT_EVERY, _REPORT_SECONDS = 10, 0.5
 
-#: Mean doses of the validation [e-/px].
-VALIDATION_DOSES = (0.5, 5.0, 50.0, 500.0)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingProgress(Progress):
+    """Where a training stands; ``done`` and ``total`` count steps, from the first on.
+
+    Parameters
+    ----------
+    loss : float
+        Mean loss since the report before.
+    learning_rate : float
+        Rate of the last step.
+    scores : mapping of str to float
+        Of the validation that was made just now, larger is better; empty where
+        there was none.
+    watched : str
+        The score that decides what is best.
+    denoiser : callable
+        Returns the averaged network of the moment of the call as a
+        :class:`~lowdose.denoiser.Denoiser` on the CPU, for a preview. Call it
+        between two steps of the iterator.
+    """
+
+    loss: float
+    learning_rate: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+    watched: str = ""
+    denoiser: Callable[[], Denoiser] | None = None
 
 
 def iter_train(
@@ -44,8 +74,11 @@ def iter_train(
     *,
     resume: bool = False,
     minutes: float | None = None,
+    hardware: Hardware | None = None,
+    given: Mapping[str, Micrograph] | None = None,
     should_stop: ShouldStop = never,
-) -> Generator[Progress, None, Path]:
+    should_finish: ShouldStop = never,
+) -> Generator[Progress, None, TrainedModel]:
     """Train a network by a recipe.
 
     Parameters
@@ -53,333 +86,326 @@ def iter_train(
     recipe : Recipe
         See :func:`lowdose.training.config.read_recipe`.
     folder : Path
-        Where everything goes: ``images.npy``, ``checkpoint.pt``, ``curve.csv`` and
-        in the end ``model/``, which ``lowdose denoise --denoiser`` takes.
+        Where everything goes: ``last.pt`` and ``best.pt``, ``curve.csv``, and in the
+        end ``model/``, which ``lowdose denoise --denoiser`` takes.
     resume : bool, optional
-        Go on from the checkpoint in `folder`; the weights come out as they would
-        have without the interruption.
+        Go on from the last checkpoint in `folder`; the weights come out as they
+        would have without the interruption.
     minutes : float, optional
-        Stop after this long and keep a checkpoint.
+        Stop this run after so long [min]; the model is written as it then is, and
+        the training can be resumed. For a schedule that ends with the time, set
+        ``training.minutes`` of the recipe instead.
+    hardware : Hardware, optional
+        What to train on; one device, the fastest, by default.
+    given : mapping of str to Micrograph, optional
+        Data in memory, by the key of ``[data]`` under which the recipe would name a
+        file, such as ``{"stack": micrograph}``.
     should_stop : callable, optional
-        Asked after every step.
+        Asked after every step. When true, a checkpoint is written and
+        :class:`~lowdose.errors.Cancelled` is raised.
+    should_finish : callable, optional
+        Asked after every step. When true, the training ends there and the model is
+        written.
 
     Yields
     ------
     Progress
-        Stage "draw" while the images are drawn, then "train", every few steps, with
-        the loss in the message, and after each validation the gain in dB by dose.
+        Plain ones while the data is made ready; then :class:`TrainingProgress`,
+        stage "train", at most twice a second and at each validation.
 
     Returns
     -------
-    Path
-        The folder of the trained model.
+    TrainedModel
 
     Raises
     ------
     OutputError
-        If the folder holds a training already and `resume` is false.
+        If the folder holds a training already and `resume` is false, or something
+        cannot be written; the last checkpoint is then kept.
     TrainingError
-        If the loss is not finite, or the checkpoint is of another recipe.
+        If the loss is not finite, or the checkpoint is damaged, of another version
+        or of another recipe.
+    InputError, FormatError, InvalidImageError, ParameterError
+        If the data cannot be read, or cannot be learnt from in this way.
+    DeviceError, OutOfMemoryError
+        If the device failed; the last checkpoint is kept.
     Cancelled
-        If told to stop or out of time; the checkpoint is kept.
+        If told to stop; the checkpoint is kept.
+
+    Warns
+    -----
+    LowDoseWarning
+        If an assumption of the way to learn fails on the data.
     """
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists() and not resume:
+    last = checkpoint.find(folder)
+    if last is not None and not resume and is_leader():
         msg = f"{folder} holds a training already. Resume it, or choose another folder."
         raise OutputError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
-    clock = Clock()
-    images = folder / "images.npy"
-    for done, total in examples.draw_images(recipe.data, recipe.seed, images):
-        if done % 32 == 0 or done == total:
-            yield Progress(stage="draw", done=done, total=total, seconds=clock.seconds)
-        if should_stop():
-            msg = "The training was stopped while its images were drawn."
-            raise Cancelled(msg)
-
-    state = _State(recipe)
-    if checkpoint.exists():
-        state.load(checkpoint)
-    plan = recipe.training
-    make = examples.batches(
-        images,
-        recipe.noise,
-        seed=recipe.seed,
-        batch=plan.batch,
-        patch=plan.patch,
-        conditions=state.conditions,
-    )
-    validation = examples.validation_set(
-        recipe.data, recipe.noise, recipe.seed, VALIDATION_DOSES
-    )
-    clock, first, losses = Clock(), state.step, []
-    while state.step < plan.steps:
-        started = time.perf_counter()
-        losses.append(state.learn(*make(state.step)))
-        state.seconds += time.perf_counter() - started
-        if not math.isfinite(losses[-1]):
-            msg = (
-                f"The loss of step {state.step} is {losses[-1]}. The last good "
-                f"checkpoint is {checkpoint}; resume from it with a lower "
-                "training.learning_rate."
-            )
-            raise TrainingError(msg)
-        message = ""
-        if state.step % plan.validate_every == 0 or state.step == plan.steps:
-            gains = state.validate(validation)
-            _append(folder / "curve.csv", state.step, np.mean(losses), gains)
-            losses.clear()
-            state.save(checkpoint)
-            message = _sentence(state.step, gains)
-        if message or state.step % 10 == 0:
-            yield Progress(
-                stage="train",
-                done=state.step - first,
-                total=plan.steps - first,
-                seconds=clock.seconds,
-                message=message,
-            )
-        out_of_time = minutes is not None and clock.seconds > 60 * minutes
-        if state.step < plan.steps and (should_stop() or out_of_time):
-            state.save(checkpoint)
-            msg = f"Stopped after step {state.step}; {checkpoint} is kept to resume."
-            raise Cancelled(msg)
-    return _finish(state, folder / "model", state.validate(validation))
-
-
-class _State:
-    """Network, optimiser and averaged weights, and how far they have come."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.step = 0
-        #: How many constants the network is told.
-        self.conditions = int(recipe.network.options.get("conditions", 0))
-        #: Time spent in optimiser steps, over all runs [s].
-        self.seconds = 0.0
-        options = dict(recipe.network.options)
-        network = networks.build(recipe.network.architecture, **options)
-        if recipe.start:
-            _copy_weights(recipe.start, network)
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=recipe.training.learning_rate
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The folder {folder} cannot be made: {error.strerror}."
+        raise OutputError(msg) from error
+    way = yield from _opened(recipe, folder, given or {}, should_stop)
+    for sentence in way.warnings:
+        warnings.warn(sentence, LowDoseWarning, stacklevel=2)
+    loss = recipe.training.loss
+    if loss != "auto" and loss not in way.losses:
+        msg = (
+            f"training.loss={loss!r} is wrong for the targets of way={recipe.way!r}; "
+            f"use {' or '.join(map(repr, way.losses))}, or leave it out."
         )
-
-    def learn(self, noisy: np.ndarray, clean: np.ndarray) -> float:
-        """Make one optimiser step and return its loss."""
-        plan = self.recipe.training
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, plan)
-        self._choose_mode()
-        x, target = _tensor(noisy), _tensor(clean)
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"
-        ):
-            y = self.network(x)
-        loss = root_mean_square(y.float(), target)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), plan.clip)
-        self.optimiser.step()
-        self.step += 1
-        self._follow(plan.average)
-        return float(loss.detach())
-
-    def _choose_mode(self) -> None:
-        """Set to training, with batch normalisation frozen from its step on."""
-        frozen = 0 <= self.recipe.training.freeze_norm <= self.step
-        self.network.train()
-        if not frozen:
-            return
-        averages = dict(self.average.named_modules())
-        for name, module in self.network.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
-                if self.step == self.recipe.training.freeze_norm:
-                    # Averaged over many batches, they are what validation used.
-                    module.load_state_dict(
-                        {
-                            **module.state_dict(),
-                            **dict(averages[name].named_buffers()),
-                        }
-                    )
-
-    def _follow(self, decay: float) -> None:
-        """Move the averaged weights towards the current ones."""
-        # A young average would otherwise be dominated by the random start.
-        weight = 1 - min(decay, self.step / (self.step + 10))
-        with torch.no_grad():
-            current = self.network.state_dict()
-            for name, mean in self.average.state_dict().items():
-                if mean.is_floating_point():
-                    mean.lerp_(current[name], weight)
-                else:
-                    mean.copy_(current[name])
-
-    def validate(
-        self, sets: dict[float, tuple[np.ndarray, np.ndarray]]
-    ) -> dict[float, float]:
-        """Return the gain in PSNR over Poisson counts, by dose [dB]."""
-        gains = {}
-        for dose, (noisy, clean) in sets.items():
-            measures = [measure(image, NoiseModel()) for image in noisy]
-            seen = examples.network_input(noisy, measures, conditions=self.conditions)
-            answer = np.concatenate([self._apply(p) for p in np.array_split(seen, 4)])
-            denoised = answer * column(measures, "sigma") + column(measures, "mean")
-            before = ((noisy - clean) ** 2).mean((1, 2))
-            after = ((denoised - clean) ** 2).mean((1, 2))
-            gains[dose] = float(np.mean(10 * np.log10(before / after)))
-        return gains
-
-    @torch.inference_mode()
-    def _apply(self, seen: np.ndarray) -> np.ndarray:
-        result: np.ndarray = self.average(_tensor(seen))[:, 0].numpy()
-        return result
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, never half of one under its name."""
-        part = path.with_name(f".{path.name}.part")
-        torch.save(
-            {
-                "recipe": dataclasses.asdict(self.recipe),
-                "step": self.step,
-                "seconds": self.seconds,
-                "network": self.network.state_dict(),
-                "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-            },
-            part,
-        )
-        os.replace(part, path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same recipe."""
-        try:
-            saved: dict[str, Any] = torch.load(path, weights_only=True)
-            same = _what_matters(saved["recipe"]) == _what_matters(
-                dataclasses.asdict(self.recipe)
-            )
-        except Exception as error:
-            msg = f"{path} is no checkpoint of this version: {error}. Start afresh."
-            raise TrainingError(msg) from error
-        if not same:
-            msg = (
-                f"{path} was written by another recipe. Use the recipe it was begun "
-                "with, or another folder."
-            )
-            raise TrainingError(msg)
-        self.step, self.seconds = saved["step"], saved["seconds"]
-        self.network.load_state_dict(saved["network"])
-        self.average.load_state_dict(saved["average"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-
-
-def root_mean_square(denoised: Tensor, clean: Tensor) -> Tensor:
-    """Return the root mean square error of each image, averaged over the batch.
-
-    Its gradient weighs every image about alike, where that of the mean square would
-    be ruled by the few of highest contrast.
-
-    Parameters
-    ----------
-    denoised : Tensor, shape (N, 1, H, W)
-        What the network made.
-    clean : Tensor, shape (N, 1, H, W)
-        What it should have made.
-
-    Returns
-    -------
-    Tensor, shape ()
-    """
-    return ((denoised - clean) ** 2).mean((1, 2, 3)).add(1e-6).sqrt().mean()
-
-
-def learning_rate(step: int, plan: ScheduleConfig) -> float:
-    """Return the rate of a step: a linear rise, then cosines down to a hundredth."""
-    if step < plan.warmup:
-        return plan.learning_rate * (step + 1) / plan.warmup
-    bounds = [plan.warmup, *plan.restarts, plan.steps]
-    cycle = min(sum(step >= bound for bound in bounds) - 1, len(bounds) - 2)
-    share = (step - bounds[cycle]) / max(1, bounds[cycle + 1] - bounds[cycle])
-    high = plan.learning_rate * plan.restart_factor**cycle
-    low = 0.01 * high
-    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * share))
-
-
-def _copy_weights(start: str, network: nn.Module) -> None:
-    """Give a network the weights of a model of the same architecture."""
-    weights = load_network(find_model(start)).state_dict()
-    wanted = network.state_dict()
-    for key in sorted(weights.keys() | wanted.keys()):
-        if (
-            key not in weights
-            or key not in wanted
-            or (weights[key].shape != wanted[key].shape)
-        ):
-            msg = (
-                f"start={start!r} is of another network: {key} does not fit. Give "
-                "[network] the architecture and options of its card."
-            )
-            raise ParameterError(msg)
-    network.load_state_dict(weights)
-
-
-def _what_matters(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return what determines the weights; texts may be mended under way."""
-    keys = ("seed", "start", "data", "noise", "network", "training")
-    return {key: recipe[key] for key in keys}
-
-
-def _tensor(images: np.ndarray) -> Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(images, np.float32))
-    return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def _append(
-    path: Path, step: int, loss: np.floating[Any], gains: dict[float, float]
-) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(["step", "loss", *(f"gain_dB_{d:g}" for d in gains)])
-        writer.writerow([step, f"{loss:.5f}", *(f"{g:.3f}" for g in gains.values())])
-
-
-def _sentence(step: int, gains: dict[float, float]) -> str:
-    parts = ", ".join(f"{gain:.2f} dB at {dose:g}" for dose, gain in gains.items())
-    return f"Step {step}: gain {parts} e-/px."
-
-
-def _finish(state: _State, folder: Path, gains: dict[float, float]) -> Path:
-    recipe = state.recipe
-    training = {
-        "recipe": f"{recipe.name}.toml",
-        "seed": recipe.seed,
-        "steps": state.step,
-        "minutes": round(state.seconds / 60, 1),
-        "hardware": f"{os.cpu_count()} x {platform.machine()} CPU",
-        "torch": torch.__version__,
-        "validation_gain_dB": {f"{d:g} e-/px": round(g, 2) for d, g in gains.items()},
-    }
-    options = dict(recipe.network.options)
-    if "base" not in options:
-        msg = f"{recipe.network.architecture} needs the option 'base' in the recipe."
         raise ParameterError(msg)
-    save_model(
-        folder,
-        state.average,
-        name=recipe.name,
-        title=recipe.title,
-        summary=recipe.summary,
-        licence=recipe.licence,
-        reference=recipe.reference,
-        architecture=recipe.network.architecture,
-        options=options,
-        training=training,
-        extra=recipe.card,
+
+    fabric = make_fabric(hardware or Hardware(), recipe.training.precision)
+    fabric.launch()
+    run = _Run(
+        learner=Learner(recipe, fabric, way.losses[0] if loss == "auto" else loss),
+        way=way,
+        folder=folder,
+        budget=minutes,
     )
-    return folder
+    if last is not None and resume:
+        run.learner.load(last)
+    ended = yield from run.train(should_stop, should_finish)
+    return run.finish(ended)
+
+
+def _opened(
+    recipe: Recipe,
+    folder: Path,
+    given: Mapping[str, Micrograph],
+    should_stop: ShouldStop,
+) -> Generator[Progress, None, Way]:
+    network = network_of(recipe)
+    setting = Setting(
+        seed=recipe.seed,
+        folder=folder,
+        patch=recipe.training.patch,
+        frames=int(network.options.get("frames", 1)),
+        blind=network.architecture.startswith("blind-spot"),
+        normalisation=network.normalisation,
+        given=given,
+    )
+    opening = ways.iter_open(recipe.data, setting)
+    while True:
+        try:
+            progress = next(opening)
+        except StopIteration as end:
+            way: Way = end.value
+            return way
+        yield progress
+        if should_stop():
+            msg = "The training was stopped while its data was made ready."
+            raise Cancelled(msg)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run of a training, from a start or a checkpoint to an end."""
+
+    learner: Learner
+    way: Way
+    folder: Path
+    budget: float | None
+    scores: dict[str, float] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    described: dict[str, Any] = field(default_factory=dict)
+    validated: int = -1
+
+    def train(
+        self, should_stop: ShouldStop, should_finish: ShouldStop
+    ) -> Generator[Progress, None, str]:
+        """Make steps until something ends them, and return what it was."""
+        learner, plan = self.learner, self.learner.recipe.training
+        curve = Curve(self.folder, learner.step) if is_leader() else None
+        clock, first, spent = Clock(), learner.step, 0.0
+        reported = (learner.step, 0.0)
+        since: list[float] = []
+        ended = self._over(0.0)
+        while not ended:
+            started = time.perf_counter()
+            loss, stop, finish = self._step(should_stop, should_finish)
+            took = time.perf_counter() - started
+            spent += took
+            since.append(loss)
+            due = learner.step % plan.validate_every == 0
+            ended = self._over(spent) or ("asked" if finish else "")
+            if due or ended:
+                self._validate(curve)
+                ended = ended or ("plateau" if learner.plateau.exhausted else "")
+            if due or stop or ended or learner.step % plan.checkpoint_every == 0:
+                self._save(checkpoint.LAST)
+            report = (learner.step, clock.seconds)
+            if (
+                due
+                or ended
+                or report[0] - reported[0] >= _REPORT_EVERY
+                or report[1] - reported[1] >= _REPORT_SECONDS
+            ):
+                reported = report
+                yield self._progress(
+                    first, clock.seconds, since, validated=due or bool(ended)
+                )
+                since = []
+            if stop and not ended:
+                if curve is not None:
+                    curve.close()
+                msg = (
+                    f"Stopped after step {learner.step}; "
+                    f"{self.folder / checkpoint.LAST} is kept to resume."
+                )
+                raise Cancelled(msg)
+        if curve is not None:
+            curve.close()
+        return ended
+
+    def finish(self, ended: str) -> TrainedModel:
+        """Write the model."""
+        learner = self.learner
+        best = self.folder / checkpoint.BEST
+        if learner.recipe.training.keep == "best" and best.exists():
+            learner.take_average(best)
+        if not self.scores or learner.recipe.training.keep == "best":
+            self.scores = self.way.validate(learner.apply)
+        return write_result(learner, self.way, self.folder, self.scores, ended)
+
+    def _step(
+        self, should_stop: ShouldStop, should_finish: ShouldStop
+    ) -> tuple[float, bool, bool]:
+        """Make a step on all devices, and return its mean loss and what was asked."""
+        learner, fabric = self.learner, self.learner.fabric
+        started = time.perf_counter()
+        each = learner.recipe.training.batch
+        mine = range(fabric.global_rank * each, (fabric.global_rank + 1) * each)
+        step = learner.step
+        batch = make_batch(
+            self.way,
+            seed=learner.recipe.seed,
+            step=step,
+            numbers=mine,
+            conditions=learner.conditions,
+        )
+        with translated(fabric.device, self._kept()):
+            loss = learner.learn(batch)
+            seconds = time.perf_counter() - started
+            asked = (float(should_stop()), float(should_finish()))
+            # One message for all, so that all devices take the same decisions.
+            told = torch.tensor(
+                [loss, *asked, seconds], dtype=torch.float64, device=_wide(fabric)
+            )
+            told = fabric.all_reduce(told, reduce_op="mean")  # type: ignore[assignment]
+        loss, stop, finish, seconds = told.tolist()
+        learner.seconds += seconds
+        if not math.isfinite(loss):
+            self._diverged(step, batch)
+        self.losses.append(loss)
+        return loss, stop > 0, finish > 0
+
+    def _diverged(self, step: int, batch: Batch) -> None:
+        bad = [
+            not (np.isfinite(seen).all() and np.isfinite(target).all())
+            for seen, target in zip(batch.seen, batch.target, strict=True)
+        ]
+        names = [n for n, b in zip(batch.names, bad, strict=True) if b] or batch.names
+        cause = (
+            "these examples are not finite"
+            if any(bad)
+            else "the examples are sound, so the training diverged: lower "
+            "training.learning_rate"
+        )
+        msg = (
+            f"The loss of step {step + 1} is not finite, in the batch of "
+            f"{'; '.join(names)}. {cause[0].upper()}{cause[1:]}. {self._kept()}"
+        )
+        raise TrainingError(msg)
+
+    def _over(self, spent: float) -> str:
+        """Return why the training is over, or nothing."""
+        learner, plan = self.learner, self.learner.recipe.training
+        if learner.step >= plan.steps:
+            return "steps"
+        if learner.plateau.exhausted:
+            return "plateau"
+        if plan.minutes is not None and learner.seconds >= 60 * plan.minutes:
+            return "time"
+        if self.budget is not None and spent >= 60 * self.budget:
+            return "time"
+        return ""
+
+    def _validate(self, curve: Curve | None) -> None:
+        learner = self.learner
+        if self.validated == learner.step:
+            return
+        with translated(learner.fabric.device, self._kept()):
+            scores = self.way.validate(learner.apply)
+        # Those of one device, so that the plateau is the same on all.
+        self.scores = dict(learner.fabric.broadcast(scores))
+        self.validated = learner.step
+        rate = learner.rate
+        better = learner.plateau.see(self.scores[self.way.watched])
+        if curve is not None:
+            mean = float(np.mean(self.losses)) if self.losses else math.nan
+            curve.add(
+                learner.step,
+                {
+                    "loss": mean,
+                    "learning_rate": rate,
+                    "seconds": learner.seconds,
+                    **self.scores,
+                },
+            )
+        self.losses.clear()
+        if better:
+            self._save(checkpoint.BEST)
+
+    def _save(self, name: str) -> None:
+        if is_leader():
+            self.learner.save(self.folder / name)
+        self.learner.fabric.barrier()
+
+    def _kept(self) -> str:
+        last = self.folder / checkpoint.LAST
+        if not last.exists():
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint, {last}, is kept; resume from it."
+
+    def _progress(
+        self, first: int, seconds: float, since: list[float], *, validated: bool
+    ) -> TrainingProgress:
+        learner, plan = self.learner, self.learner.recipe.training
+        scores = dict(self.scores) if validated else {}
+        done, total = learner.step - first, plan.steps - first
+        left = [
+            60 * limit - gone
+            for limit, gone in (
+                (plan.minutes, learner.seconds),
+                (self.budget, seconds),
+            )
+            if limit is not None
+        ]
+        if left and done:
+            # In steps, so that the fraction and the time left come out right.
+            total = min(total, done + max(0, round(min(left) * done / seconds)))
+        return TrainingProgress(
+            stage="train",
+            done=done,
+            total=max(done, total),
+            seconds=seconds,
+            message=_sentence(learner.step, scores) if scores else "",
+            loss=float(np.mean(since)) if since else math.nan,
+            learning_rate=learner.rate,
+            scores=scores,
+            watched=self.way.watched,
+            denoiser=functools.partial(snapshot, learner, self.described),
+        )
+
+
+def _wide(fabric: Any) -> torch.device:
+    """Return where a float64 tensor can be: not on Apple's devices."""
+    device: torch.device = fabric.device
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def _sentence(step: int, scores: Mapping[str, float]) -> str:
+    return f"Step {step}: {', '.join(f'{k} {v:.3f}' for k, v in scores.items())}."

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from lowdose.errors import ParameterError, WeightsError, did_you_mean
 from lowdose.networks import ARCHITECTURES
@@ -18,6 +18,8 @@ from lowdose.parameters import Parameter
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+Normalisation = Literal["mean-and-noise", "min-max", "counts"]
 
 #: Version of the layout of a model folder.
 FORMAT: Final = 1
@@ -111,6 +113,8 @@ class ModelCard:
         Number of input frames.
     bytes_per_pixel : float
         Working memory per input pixel [B].
+    normalisation : {"mean-and-noise", "min-max", "counts"}
+        What the network sees (see :func:`lowdose.networks.normalising.normalised`).
     details : mapping
         Everything else on the card: valid pixel size [nm] and dose [e-/px],
         training, measured numbers with the command that printed them.
@@ -135,6 +139,7 @@ class ModelCard:
     border: int = 32
     frames: int = 1
     bytes_per_pixel: float = 512.0
+    normalisation: Normalisation = "mean-and-noise"
     details: Mapping[str, Any] = field(default_factory=dict)
     group: str = "yours"
 
@@ -206,15 +211,26 @@ def read_card(folder: Path, *, group: str = "yours") -> ModelCard:
         raise WeightsError(msg) from error
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that could not be a folder's on every system.
+
+    Raises
+    ------
+    ParameterError
+        If it has other characters than letters, digits, '.', '_' and '-'.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        msg = f"name={name!r} must be letters, digits, '.', '_' and '-' alone."
+        raise ParameterError(msg)
+
+
 def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
     version = _entry(table, "format", int)
     if version != FORMAT:
         msg = f"format={version} is not {FORMAT}; another version of lowdose wrote it."
         raise ParameterError(msg)
     name = _entry(table, "name", str)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        msg = f"name={name!r} must be letters, digits, '.', '_' and '-' alone."
-        raise ParameterError(msg)
+    check_name(name)
     architecture = _entry(table, "architecture", str)
     if architecture not in ARCHITECTURES:
         near = did_you_mean(architecture, ARCHITECTURES)
@@ -244,6 +260,7 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
         border=_size(input_, "border", 0),
         frames=_size(input_, "frames", 1),
         bytes_per_pixel=float(_size(input_, "bytes_per_pixel", 1)),
+        normalisation=_normalisation(input_),
         details={key: value for key, value in table.items() if key not in used},
         group=group,
         folder=folder,
@@ -259,6 +276,16 @@ def _entry(table: Mapping[str, Any], key: str, wanted: type[Any]) -> Any:
         msg = f"{key}={value!r} must be of type {wanted.__name__}."
         raise ParameterError(msg)
     return value
+
+
+def _normalisation(table: Mapping[str, Any]) -> Normalisation:
+    kind = table.get("normalisation", "mean-and-noise")
+    for known in get_args(Normalisation):
+        if kind == known:
+            return cast("Normalisation", kind)
+    near = did_you_mean(str(kind), get_args(Normalisation))
+    msg = f"normalisation={kind!r} is not known. {near}"
+    raise ParameterError(msg)
 
 
 def _size(table: Mapping[str, Any], key: str, low: int) -> int:

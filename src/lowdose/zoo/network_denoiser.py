@@ -12,6 +12,7 @@ from lowdose.denoiser import Measures, Needs
 from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
 from lowdose.networks import normalising
 from lowdose.networks.fusing import fuse
+from lowdose.networks.guided import guided_relu
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
 from lowdose.zoo.weights import load_network
@@ -98,7 +99,8 @@ class NetworkDenoiser:
 
     def measure(self, frame: NDArray[np.float32]) -> Measures:
         """Return mean, noise level and what is known of the noise of a frame."""
-        return normalising.measure(frame, self._known_noise(frame))
+        measures = normalising.measure(frame, self._known_noise(frame))
+        return normalising.normalised(measures, frame, self.card.normalisation)
 
     def denoise_patches(
         self, patches: NDArray[np.float32], measures: Sequence[Measures]
@@ -118,8 +120,84 @@ class NetworkDenoiser:
                 x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
             x = x.contiguous(memory_format=torch.channels_last)
             y = self._views(x)[:, 0].cpu().numpy()
+        if self.card.normalisation == "min-max":
+            mean, sigma = (
+                normalising.column(measures, key) for key in ("out_mean", "out_sigma")
+            )
         result: NDArray[np.float32] = (y * sigma + mean).astype(np.float32)
         return result
+
+    def differentiate(
+        self,
+        patch: NDArray[np.float32],
+        measures: Measures,
+        row: int,
+        column: int,
+        *,
+        guided: bool = False,
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Return a denoised pixel and its derivative by every noisy one.
+
+        Computed in float32 whatever precision is set; the `measures` are held fixed,
+        as they are when :meth:`denoise_patches` is given them.
+
+        Parameters
+        ----------
+        patch : ndarray, shape (F, H, W), float32
+            Counts, as one of those of :meth:`denoise_patches`.
+        measures : mapping
+            What :meth:`measure` found on its frame.
+        row, column : int
+            The denoised pixel, in the patch.
+        guided : bool, optional
+            Guided backpropagation [1]_ instead of the derivative: at each ReLU what
+            would lower the pixel is left out.
+
+        Returns
+        -------
+        value : float
+            The denoised pixel [counts].
+        weights : ndarray, shape (F, H, W), float32
+            Its derivatives [counts per count].
+
+        Raises
+        ------
+        OutOfMemoryError, DeviceError
+            As :meth:`denoise_patches` does.
+
+        References
+        ----------
+        .. [1] J. T. Springenberg, A. Dosovitskiy, T. Brox, M. Riedmiller, "Striving
+           for Simplicity: The All Convolutional Net", ICLR Workshop 2015.
+           arXiv:1412.6806
+        """
+        mean, sigma = (normalising.column([measures], k) for k in ("mean", "sigma"))
+        z = ((patch[None] - mean[:, None]) / sigma[:, None]).astype(np.float32)
+        back_mean, back_sigma = mean.item(), sigma.item()
+        if self.card.normalisation == "min-max":
+            back_mean, back_sigma = (measures[k] for k in ("out_mean", "out_sigma"))
+        precision, self._dtype = self._dtype, torch.float32
+        try:
+            with (
+                _translated(str(self._device)),
+                torch.enable_grad(),
+                guided_relu(active=guided),
+            ):
+                frames = torch.from_numpy(z).to(self._device).requires_grad_()
+                x = frames
+                if self._conditions:
+                    constant = torch.from_numpy(
+                        normalising.constants([measures], self._conditions)
+                    )
+                    constant = constant.to(self._device)[:, :, None, None]
+                    x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
+                answer = self._views(x)[0, 0, row, column]
+                (gradient,) = torch.autograd.grad(answer, frames)
+                weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
+                value = answer.item() * back_sigma + back_mean
+        finally:
+            self._dtype = precision
+        return value, np.asarray(weights, np.float32)
 
     @property
     def _conditions(self) -> int:

@@ -35,6 +35,7 @@ def save_model(
     architecture: str,
     options: Mapping[str, Any],
     training: Mapping[str, Any],
+    normalisation: str = "mean-and-noise",
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a model folder that :func:`lowdose.zoo.load_model` takes.
@@ -49,6 +50,8 @@ def save_model(
         See :class:`lowdose.zoo.cards.ModelCard`.
     training : mapping
         How it was trained: recipe, seed, steps, hours, hardware, curve.
+    normalisation : str, optional
+        What the network sees.
     extra : mapping, optional
         Further tables of the card.
 
@@ -63,7 +66,7 @@ def save_model(
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, part)
     sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-    input_ = describe_input(architecture, options)
+    input_ = describe_input(architecture, options) | {"normalisation": normalisation}
     card = {
         "format": FORMAT,
         "name": name,

@@ -20,6 +20,9 @@ from lowdose.zoo.cards import CARD, ModelCard, read_card
 if TYPE_CHECKING:
     from lowdose.denoiser import Denoiser
 
+#: Name of the model folder in the folder of a training.
+TRAINED = "model"
+
 _BUNDLED = Path(__file__).parent / "models"
 
 
@@ -75,10 +78,18 @@ def find_model(name: str | Path) -> ModelCard:
     cards = {card.name: card for card in list_models()}
     if str(name) in cards:
         return cards[str(name)]
-    if (Path(name) / CARD).is_file():
-        return read_card(Path(name))
+    if (model_folder(name) / CARD).is_file():
+        return read_card(model_folder(name))
     msg = f"There is no model {str(name)!r}. {did_you_mean(str(name), cards)}"
     raise UnknownDenoiserError(msg)
+
+
+def model_folder(path: str | Path) -> Path:
+    """Return the model folder in the folder of a training; else the path itself."""
+    inner = Path(path) / TRAINED
+    if not (Path(path) / CARD).is_file() and (inner / CARD).is_file():
+        return inner
+    return Path(path)
 
 
 def load_model(name: str | Path, **values: Any) -> Denoiser:

@@ -1,0 +1,333 @@
+"""Noisy stacks to learn from: read, checked, cropped, and partly held out."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lowdose import io
+from lowdose.errors import InvalidImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from lowdose.micrograph import Micrograph
+
+    Image = NDArray[np.float32]
+
+#: Memory for the frames to learn from [B]; of a larger stack some are chosen.
+_MEMORY = 2 << 30
+#: Share of the pixels at the largest value from which on an image is saturated, and
+#: from which on that is worth a warning.
+_SATURATED, _CLIPPED = 0.05, 0.002
+#: Fewer values than these are no grey levels, but single electrons.
+_GREY_LEVELS = 48
+#: One frame in so many is held out for the validation, where there are as many; else
+#: so much of the height of every frame, as long as crops fit both parts.
+_HELD_OUT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """Frames in memory.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray, shape (H, W), float32
+        Counts, finite, none constant; those of one series are of one shape.
+    names : sequence of str
+        File and number of each.
+    series : sequence of int
+        Number of the series that each belongs to, rising; frames of a series are
+        successive.
+    warnings : tuple of str
+        What the user should know of the data.
+    """
+
+    frames: Sequence[Image]
+    names: Sequence[str]
+    series: Sequence[int]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def window(self, number: int, frames: int) -> list[int]:
+        """Return the numbers of a frame and its neighbours, `frames` in all.
+
+        At the ends of a series the last frame there is repeated, as in use.
+        """
+        half, mine = frames // 2, self.series[number]
+        low, high = bisect_left(self.series, mine), bisect_right(self.series, mine) - 1
+        return [min(max(n, low), high) for n in range(number - half, number + half + 1)]
+
+
+def open_stack(
+    sources: str | Sequence[str],
+    *,
+    patch: int,
+    key: str = "stack",
+    given: Mapping[str, Micrograph] | None = None,
+) -> Stack:
+    """Read and check stacks.
+
+    Parameters
+    ----------
+    sources : str or sequence of str
+        Files, each one series.
+    patch : int
+        Side of the crops that will be cut [px].
+    key : str, optional
+        Key of the recipe that names the files, for messages and `given`.
+    given : mapping, optional
+        Data in memory; under `key` it takes the place of the files.
+
+    Returns
+    -------
+    Stack
+
+    Raises
+    ------
+    InputError, FormatError
+        If a file cannot be read.
+    InvalidImageError
+        If a frame is smaller than a crop, has NaN or Inf, is constant or saturated,
+        or is no real image.
+    """
+    given = given or {}
+    if key in given:
+        micrographs = [_named(given[key], key)]
+    else:
+        files = [sources] if isinstance(sources, str) else list(sources)
+        if not files:
+            msg = f"data.{key} names no file. Give one noisy image or stack at least."
+            raise InvalidImageError(msg)
+        micrographs = [_named(io.read(Path(file)), Path(file).name) for file in files]
+    frames: list[Image] = []
+    names: list[str] = []
+    series: list[int] = []
+    warnings: list[str] = []
+    room = _MEMORY // len(micrographs)
+    for number, micrograph in enumerate(micrographs):
+        check_size(micrograph, patch)
+        fitting = max(1, room // (4 * int(np.prod(micrograph.frame_shape))))
+        count = micrograph.n_frames
+        if fitting < count:
+            warnings.append(
+                f"{micrograph.name} is too large for the memory; the training uses the "
+                f"{fitting} frames in the middle of its {count}."
+            )
+        first = max(0, (count - fitting) // 2)
+        for index in range(first, first + min(count, fitting)):
+            name = f"{micrograph.name}, frame {index}"
+            frame, warning = checked(micrograph.frame(index), name)
+            frames.append(frame)
+            names.append(name)
+            series.append(number)
+            warnings += [warning] if warning else []
+    return Stack(
+        frames=frames, names=names, series=series, warnings=_shortened(warnings)
+    )
+
+
+def check_size(micrograph: Micrograph, patch: int) -> None:
+    """Refuse images smaller than a crop.
+
+    Raises
+    ------
+    InvalidImageError
+        With what to do.
+    """
+    smallest = min(micrograph.frame_shape)
+    if smallest < patch:
+        height, width = micrograph.frame_shape
+        msg = (
+            f"{micrograph.name} has {height} x {width} px, less than a crop of "
+            f"{patch} px. Set training.patch to {smallest} or less"
+            + (", which is at least 16." if smallest >= 16 else "; it must be 16.")
+        )
+        if smallest < 16:
+            msg = (
+                f"{micrograph.name} has {height} x {width} px; a network needs at "
+                "least 16 x 16 px to learn from. Use a larger image."
+            )
+        raise InvalidImageError(msg)
+
+
+def checked(frame: NDArray[np.generic], name: str) -> tuple[Image, str]:
+    """Refuse a frame that nothing can be learnt from.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (H, W)
+        As stored.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    frame : ndarray, shape (H, W), float32
+    warning : str
+        Empty, or what is doubtful.
+
+    Raises
+    ------
+    InvalidImageError
+        If it has NaN or Inf, is constant, or is saturated.
+    """
+    image = np.asarray(frame, np.float32)
+    bad = int((~np.isfinite(image)).sum())
+    if bad:
+        msg = (
+            f"{name} has {bad} pixels that are NaN or Inf. Replace them, for instance "
+            "by the median of their neighbours, or leave the frame out."
+        )
+        raise InvalidImageError(msg)
+    high = float(image.max())
+    if high == float(image.min()):
+        msg = (
+            f"{name} is constant ({high:g}); there is nothing to learn from it. Leave "
+            "the frame out."
+        )
+        raise InvalidImageError(msg)
+    share = float((image == high).mean())
+    if share < _CLIPPED or len(np.unique(image[::2, ::2])) < _GREY_LEVELS:
+        return image, ""
+    below = float((image >= high - 0.02 * (high - float(image.min()))).mean()) - share
+    if below > share:  # bright, but not piled up at the top
+        return image, ""
+    text = f"{share:.1%} of the pixels of {name} are at the largest value, {high:g}"
+    if share > _SATURATED:
+        msg = (
+            f"{text}: it is saturated, and its noise is cut off there. Use an exposure "
+            "that is not, or crop the bright part away."
+        )
+        raise InvalidImageError(msg)
+    return image, f"{text}: where the detector saturates, the model learns too little."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Which frames, or which rows of them, are learnt from, and which are held out.
+
+    Parameters
+    ----------
+    learnt, held : tuple of int
+        Numbers of frames.
+    edge : tuple of int
+        Of each frame of the stack the row at which the part learnt from ends; the
+        validation takes the rows below where the frame is both learnt from and held
+        out.
+    """
+
+    learnt: tuple[int, ...]
+    held: tuple[int, ...]
+    edge: tuple[int, ...]
+
+    def rows(self, number: int, height: int, *, held: bool) -> tuple[int, int]:
+        """Return the first row and the row after the last of a part of a frame."""
+        if number in self.learnt and number in self.held:
+            edge = self.edge[number]
+            whole = edge == height
+            if whole:
+                return 0, height
+            return (edge, height) if held else (0, edge)
+        return 0, height
+
+
+def hold_out(stack: Stack, patch: int) -> Parts:
+    """Divide a stack for learning and validation.
+
+    One frame in eight is held out, from the middle of each eight; with fewer frames
+    the lowest eighth of each, or as much as a crop. A frame with no room for that
+    serves for both.
+
+    Parameters
+    ----------
+    stack : Stack
+        Frames.
+    patch : int
+        Side of the crops [px].
+
+    Returns
+    -------
+    Parts
+    """
+    every = tuple(range(len(stack)))
+    heights = [frame.shape[0] for frame in stack.frames]
+    if len(stack) >= _HELD_OUT:
+        held = every[_HELD_OUT // 2 :: _HELD_OUT]
+        learnt = tuple(n for n in every if n not in held)
+        return Parts(learnt=learnt, held=held, edge=tuple(heights))
+    edges = []
+    for height in heights:
+        strip = max(patch, height // _HELD_OUT)
+        # What is learnt from must stay larger than what is held out.
+        edges.append(height - strip if height - strip >= max(patch, strip) else height)
+    return Parts(learnt=every, held=every, edge=tuple(edges))
+
+
+def held_out_crops(
+    stack: Stack, parts: Parts, *, size: int, most: int
+) -> list[tuple[int, slice, slice]]:
+    """Return places of validation crops, spread over what is held out.
+
+    Parameters
+    ----------
+    stack, parts : Stack, Parts
+        Frames, and which are held out.
+    size : int
+        Side of the crops at most [px]; multiples of 16 are taken.
+    most : int
+        Number of crops at most.
+
+    Returns
+    -------
+    list of (frame, rows, columns)
+        All of one shape for frames of one shape.
+    """
+    places: list[tuple[int, slice, slice]] = []
+    for number in parts.held:
+        height, width = stack.frames[number].shape
+        top, bottom = parts.rows(number, height, held=True)
+        rows, columns = (
+            max(16, min(size, side) // 16 * 16) for side in (bottom - top, width)
+        )
+        places += [
+            (number, slice(y, y + rows), slice(x, x + columns))
+            for y in range(top, bottom - rows + 1, rows)
+            for x in range(0, width - columns + 1, columns)
+        ]
+    chosen = np.unique(np.linspace(0, len(places) - 1, most).astype(int))
+    return [places[n] for n in chosen]
+
+
+def random_place(
+    rng: Generator, stack: Stack, parts: Parts, patch: int
+) -> tuple[int, slice, slice]:
+    """Draw a frame and a crop of what is learnt from, each pixel about as often."""
+    areas = np.array([stack.frames[n].size for n in parts.learnt], np.float64)
+    number = int(rng.choice(parts.learnt, p=areas / areas.sum()))
+    height, width = stack.frames[number].shape
+    top, bottom = parts.rows(number, height, held=False)
+    y = top + int(rng.integers(bottom - top - patch + 1))
+    x = int(rng.integers(width - patch + 1))
+    return number, slice(y, y + patch), slice(x, x + patch)
+
+
+def _named(micrograph: Micrograph, name: str) -> Micrograph:
+    return micrograph if micrograph.name else micrograph.replace(name=name)
+
+
+def _shortened(warnings: list[str]) -> tuple[str, ...]:
+    """Keep a stack of a thousand clipped frames from a thousand warnings."""
+    if len(warnings) <= 3:
+        return tuple(warnings)
+    return (*warnings[:2], f"... and {len(warnings) - 2} more warnings of this kind.")

@@ -1,0 +1,293 @@
+"""Noise2Noise: two noisy frames of the same place, one predicts the other [1]_.
+
+Pairs are made of successive frames, or of sums of the even and of the odd ones of a
+group, after the drift between them is taken out by whole pixels. Whatever differs
+between the two by chance is noise, of any kind, also correlated between pixels.
+
+References
+----------
+.. [1] J. Lehtinen et al., "Noise2Noise: Learning Image Restoration without Clean
+   Data", ICML 2018. arXiv:1803.04189
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from lowdose.errors import InvalidImageError
+from lowdose.progress import Clock, Progress
+from lowdose.training import scores
+from lowdose.training.examples import (
+    Apply,
+    Example,
+    Sample,
+    Setting,
+    corner,
+    measured,
+    turned,
+)
+from lowdose.training.registration import overlap, shift_between
+from lowdose.training.stacks import Stack, open_stack
+from lowdose.training.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from numpy.random import Generator as Random
+    from numpy.typing import NDArray
+
+    from lowdose.denoiser import Measures
+
+    Image = NDArray[np.float32]
+
+#: Share of the pairs that is held out, and side of their crops [px].
+_HELD_OUT, _SIZE = 8, 256
+#: The frames of a pair may differ so much in the mean, relative to it.
+_MEANS = 0.05
+#: Correlation of the frames of a pair, blurred, from which on they show the same.
+_ALIKE = 0.05
+
+
+class Config(Table):
+    """The ``[data]`` table of ``way = "noise2noise"``.
+
+    Parameters
+    ----------
+    stack : str or list of str
+        Series of frames of an unmoving specimen.
+    pairs : {"successive", "even-odd"}
+        What predicts what: frames 0 and 1, 1 and 2, ...; or the sum of the even
+        frames of a group that of the odd ones.
+    group : int
+        Frames in a group, for "even-odd"; 0 for all of a series.
+    register_drift : bool
+        Take out the drift between the two, in whole pixels.
+    """
+
+    way: Literal["noise2noise"] = "noise2noise"
+    stack: str | list[str]
+    pairs: Literal["successive", "even-odd"] = "successive"
+    group: int = Field(default=0, ge=0)
+    register_drift: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twins:
+    """Two noisy images of the same place, pixel on pixel.
+
+    Parameters
+    ----------
+    images : tuple of ndarray, shape (H, W)
+        The two, of the same mean.
+    measures : tuple of mapping
+        Of the two.
+    name : str
+        Which frames they are.
+    """
+
+    images: tuple[Image, Image]
+    measures: tuple[Measures, Measures]
+    name: str
+
+
+class Noise2Noise:
+    """Crops of twins (see :class:`lowdose.training.examples.Way`)."""
+
+    assumes: ClassVar[str] = (
+        "The two frames show the same specimen at the same place, and their noise is "
+        "independent and of mean zero."
+    )
+    losses: ClassVar[tuple[str, ...]] = ("mse",)
+    watched = "gain_dB"
+
+    def __init__(
+        self, setting: Setting, twins: Sequence[Twins], warnings: tuple[str, ...]
+    ) -> None:
+        self._setting, self._twins, self.warnings = setting, twins, warnings
+        count = len(twins)
+        self._held = range(count)
+        self._learnt: Sequence[int] = range(count)
+        if count >= _HELD_OUT:
+            self._held = range(_HELD_OUT // 2, count, _HELD_OUT)
+            # Neighbours share a frame with a pair held out, in successive pairs.
+            near = {n + d for n in self._held for d in (-1, 0, 1)}
+            self._learnt = [n for n in range(count) if n not in near]
+
+    def example(self, rng: Random) -> Example:
+        """Draw a crop of twins, and which of them is seen."""
+        number = int(rng.choice(np.asarray(self._learnt)))
+        twins = self._twins[number]
+        seen = int(rng.integers(2))
+        patch = self._setting.patch
+        top, left = corner(rng, twins.images[0].shape, patch)
+        cut = slice(top, top + patch), slice(left, left + patch)
+        element = int(rng.integers(8))
+        noisy, target = (
+            turned(twins.images[which][cut], element) for which in (seen, 1 - seen)
+        )
+        return Example(
+            noisy=noisy[None],
+            measures=twins.measures[seen],
+            target=target,
+            name=f"{twins.name}, rows {top}-{top + patch}, columns {left}-",
+        )
+
+    def validate(self, apply: Apply) -> dict[str, float]:
+        """Return the gain over the noisy frame [dB], without the truth.
+
+        The mean square difference of twins a and b is twice the noise; that of the
+        denoised a and b is the noise and the error, whose independent parts add up.
+        """
+        noise, after = 0.0, 0.0
+        for number in self._held:
+            twins = self._twins[number]
+            a, b = (_middle(image) for image in twins.images)
+            variance = float(np.mean((a - b) ** 2)) / 2
+            for seen, other, measures in (
+                (a, b, twins.measures[0]),
+                (b, a, twins.measures[1]),
+            ):
+                rate = apply(seen[None, None], [measures])[0].astype(np.float64)
+                sigma = measures["sigma"] ** 2
+                after += (float(np.mean((rate - other) ** 2)) - variance) / sigma
+                noise += variance / sigma
+        return {"gain_dB": scores.gain(np.array([noise]), np.array([after]))}
+
+    def sample(self) -> Sample:
+        """Return one of the twins."""
+        twins = self._twins[self._held[0]]
+        return Sample(noisy=twins.images[0][None], measures=twins.measures[0])
+
+
+def iter_open(
+    config: Config, setting: Setting
+) -> Generator[Progress, None, Noise2Noise]:
+    """Open series and pair their frames (see :func:`lowdose.training.ways.iter_open`).
+
+    Raises
+    ------
+    InvalidImageError
+        If a series has one frame, or its frames drift so far that no crop is left.
+    """
+    setting.refuse_frames("noise2noise")
+    stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
+    pairs = _pairs(stack, config)
+    clock, twins, shifts, doubts = Clock(), [], [], list(stack.warnings)
+    for number, (first, second, name) in enumerate(pairs, start=1):
+        shift = shift_between(first, second) if config.register_drift else (0, 0)
+        shifts.append(shift)
+        a, b = overlap(first, second, shift)
+        if min(a.shape) < setting.patch:
+            msg = (
+                f"{name}: the frames are shifted by {shift} px, and what both show, "
+                f"{a.shape[0]} x {a.shape[1]} px, is less than a crop of "
+                f"{setting.patch} px. If they do not show the same place, learn by "
+                "way='thinning' or 'blind-spot'; if the drift is measured wrongly, set "
+                "data.register_drift=false."
+            )
+            raise InvalidImageError(msg)
+        doubts += _doubts(a, b, name)
+        twins.append(_twins(a, b, name, setting.normalisation))
+        yield Progress(
+            stage="register", done=number, total=len(pairs), seconds=clock.seconds
+        )
+    largest = max((max(abs(y), abs(x)) for y, x in shifts), default=0)
+    if largest:
+        doubts.append(
+            f"The frames drift by up to {largest} px from one to the next; this was "
+            "taken out in whole pixels, and what is left blurs the result a little."
+        )
+    return Noise2Noise(setting, twins, _first_of_each(doubts))
+
+
+def _pairs(stack: Stack, config: Config) -> list[tuple[Image, Image, str]]:
+    pairs = []
+    for series in sorted(set(stack.series)):
+        numbers = [n for n, s in enumerate(stack.series) if s == series]
+        if len(numbers) < 2:
+            msg = (
+                f"{stack.names[numbers[0]]} is the only frame of its file; Noise2Noise "
+                "needs two at least. Learn by way='thinning' where electrons are "
+                "counted, or by way='blind-spot'."
+            )
+            raise InvalidImageError(msg)
+        if config.pairs == "successive":
+            pairs += [
+                (stack.frames[a], stack.frames[b], f"{stack.names[a]} and {b}")
+                for a, b in itertools.pairwise(numbers)
+            ]
+            continue
+        size = config.group or len(numbers)
+        if not 2 <= size <= len(numbers):
+            msg = (
+                f"data.group={size} must lie between 2 and the {len(numbers)} frames "
+                "of a series."
+            )
+            raise InvalidImageError(msg)
+        for start in range(0, len(numbers) - size + 1, size):
+            # As many odd ones as even ones, so that their doses are the same.
+            group = numbers[start : start + size // 2 * 2]
+            even, odd = (
+                np.asarray(sum(stack.frames[n] for n in group[part::2]), np.float32)
+                for part in (0, 1)
+            )
+            pairs.append((even, odd, f"frames {group[0]} to {group[-1]}, even and odd"))
+    return pairs
+
+
+def _twins(a: Image, b: Image, name: str, normalisation: str) -> Twins:
+    """Return twins of one mean, so that a drift of the beam is not learnt."""
+    middle = (float(a.mean()) + float(b.mean())) / 2
+    measures = measured(a, normalisation), measured(b, normalisation)
+    # The measures are of the counts as they are; only the targets are levelled, each
+    # to the mean of what is seen beside it, which half the difference does for both.
+    levelled = tuple(
+        np.asarray(image - image.mean() + middle, np.float32) for image in (a, b)
+    )
+    moved = tuple(
+        {**m, "mean": m["mean"] + middle - float(image.mean())}
+        for m, image in zip(measures, (a, b), strict=True)
+    )
+    return Twins(
+        images=(levelled[0], levelled[1]), measures=(moved[0], moved[1]), name=name
+    )
+
+
+def _doubts(a: Image, b: Image, name: str) -> list[str]:
+    doubts = []
+    means = float(a.mean()), float(b.mean())
+    if abs(means[0] - means[1]) > _MEANS * max(map(abs, means)):
+        doubts.append(
+            f"{name}: the means differ ({means[0]:g} and {means[1]:g} counts), so the "
+            "dose or the specimen changed between the frames; the means were levelled."
+        )
+    from scipy.ndimage import gaussian_filter
+
+    smooth = [gaussian_filter(image.astype(np.float64), 2.0) for image in (a, b)]
+    alike = float(np.corrcoef(smooth[0].ravel(), smooth[1].ravel())[0, 1])
+    if alike < _ALIKE:
+        doubts.append(
+            f"{name}: the frames have nothing in common (correlation {alike:.2f} after "
+            "blurring); if they are of different places, the result will be flat."
+        )
+    return doubts
+
+
+def _first_of_each(doubts: list[str]) -> tuple[str, ...]:
+    """Keep a few: a thousand pairs would say the same a thousand times."""
+    if len(doubts) <= 4:
+        return tuple(doubts)
+    return (*doubts[:3], f"... and {len(doubts) - 4} more of this kind.", doubts[-1])
+
+
+def _middle(image: Image) -> Image:
+    rows, columns = (
+        slice(max(0, (n - _SIZE) // 2), max(0, (n - _SIZE) // 2) + _SIZE)
+        for n in image.shape
+    )
+    return image[rows, columns]
