@@ -16,7 +16,6 @@ from PIL import Image
 
 from lowdose.simulation.dataset import Dataset
 from lowdose.simulation.detector import record
-from lowdose.simulation.detectors import detector
 
 TILE, ACROSS, GAP = 176, 6, 4
 
@@ -42,7 +41,7 @@ def sheet(dataset: Dataset) -> Image.Image:
         clean_row, noisy_row = [], []
         for number in chosen[start : start + ACROSS]:
             clean = dataset[int(number)]
-            exposure = record(clean, detector(dataset.detector), rng)
+            exposure = record(clean, dataset.detector_of(int(number)), rng)
             clean_row.append(tile(clean, *np.percentile(clean, [0.2, 99.8])))
             noisy_row.append(
                 tile(exposure.counts, *np.percentile(exposure.counts, [1, 99]))

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lowdose.simulation.imaging import Beam, Optics, Scan, exit_wave, hrtem, stem
+from lowdose.simulation.imaging import (
+    Beam,
+    Optics,
+    Scan,
+    ScanErrors,
+    distort_scan,
+    exit_wave,
+    hrtem,
+    stem,
+)
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
 from lowdose.simulation.specimens import (
@@ -23,6 +32,7 @@ from lowdose.simulation.specimens import (
     graphene,
     unit_cell,
 )
+from lowdose.simulation.specimens.specimen import flat
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -34,6 +44,13 @@ _SCANNED_BEAM: Final = Beam(energy=80.0, sampling=0.009, phonons=1, displacement
 #: part of the sheet that a probe of 31 mrad sees [nm]. Scanning costs most: these and a
 #: single phonon configuration keep it to about half a minute.
 _OUTER, _WINDOW = 150.0, 0.6
+#: What is simulated beyond a scan, for a beam that goes astray [nm]: half of the drift
+#: and eight standard deviations of the rows.
+_ASTRAY: Final = 0.18
+#: Most noise of rows [counts], of the detector of the scanned images.
+_ROW_NOISE: Final = 30.0
+#: Detectors of the images by HRTEM and by STEM.
+_DETECTOR, _SCAN_DETECTOR = "em-graphene", "scan"
 #: Energies [keV] of the crystals' images.
 _ENERGIES: Final = (60.0, 80.0, 200.0, 300.0)
 #: Images of one crystal, at as many defocus values within this range [nm].
@@ -56,7 +73,7 @@ def graphene_preset(*, pixel_size: float = 0.02, size: int = 256) -> Preset:
         title="Graphene with defects, by HRTEM and by ADF-STEM",
         summary="each sheet once by either; STEM images are divided by their maximum",
         images_per_specimen=2,
-        detector="em-graphene",
+        detector=_DETECTOR,
         units=UNITS,
         options={"pixel_size": pixel_size, "size": size},
         render=partial(_render_graphene, pixel_size, size),
@@ -104,7 +121,7 @@ def crystals_preset(
 def _render_graphene(
     pixel_size: float, size: int, seed: int, number: int, cache: Path | None
 ) -> Rendering:
-    """Image one sheet by either technique."""
+    """Image one sheet by either technique, the scan with its errors."""
     rng, own = specimen_rng(seed, number)
     view = size * pixel_size
     _, specimen = draw_until_possible(
@@ -116,32 +133,52 @@ def _render_graphene(
     scan = dataclasses.replace(Scan.draw(rng), outer=_OUTER, window=_WINDOW)
     wave = exit_wave(specimen, _GRAPHENE_BEAM, cache=cache)
     transmitted = hrtem(wave, optics, sampling=pixel_size, shape=(size, size))
-    scanned = stem(
-        specimen, scan, beam=_SCANNED_BEAM, sampling=pixel_size, shape=(size, size)
+    border = int(_ASTRAY / pixel_size)
+    wider = dataclasses.replace(
+        specimen, field=specimen.field.widened(border * pixel_size)
     )
+    undistorted = stem(
+        wider,
+        scan,
+        beam=_SCANNED_BEAM,
+        sampling=pixel_size,
+        shape=(size + 2 * border, size + 2 * border),
+    )
+    errors = ScanErrors.draw(rng)
+    scanned = distort_scan(undistorted, pixel_size, errors, rng=rng, border=border)
+    # Splines may swing a little below zero beside a bright atom.
+    scanned = np.maximum(scanned, 0)
     peak = float(scanned.max())
     if peak > 0:
         scanned = scanned / np.float32(peak)
     images = np.stack([transmitted, scanned])
+    common = {"pixel_size": pixel_size, "energy": _GRAPHENE_BEAM.energy}
     records = [
         image_record(
             specimen,
             number,
-            image,
-            index=index,
-            vacuum=vacuum,
-            pixel_size=pixel_size,
-            energy=80.0,
-            optics=settings,
-            mode=mode,
-            collected=collected,
-        )
-        for index, (image, vacuum, settings, mode, collected) in enumerate(
-            (
-                (images[0], 1.0, optics, "tem", None),
-                (images[1], 0.0, scan, "stem", peak),
-            )
-        )
+            images[0],
+            index=0,
+            vacuum=1.0,
+            optics=optics,
+            mode="tem",
+            detector=_DETECTOR,
+            **common,
+        ),
+        image_record(
+            specimen,
+            number,
+            images[1],
+            index=1,
+            vacuum=0.0,
+            optics=scan,
+            mode="stem",
+            detector=_SCAN_DETECTOR,
+            row_noise=float(rng.uniform(0, _ROW_NOISE)),
+            collected=peak,
+            **flat(errors),
+            **common,
+        ),
     ]
     return Rendering(images=images, records=records)
 

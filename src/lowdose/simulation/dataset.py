@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence, Set
 from importlib import resources
@@ -12,6 +14,7 @@ import numpy as np
 
 from lowdose.errors import ParameterError, did_you_mean
 from lowdose.micrograph import Calibration, Micrograph
+from lowdose.simulation.detectors import detector
 from lowdose.simulation.opening import open_set
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     import h5py
     from numpy.typing import NDArray
 
+    from lowdose.simulation.detector import Detector
     from lowdose.simulation.opening import OpenSet
     from lowdose.simulation.store import Plan
 
@@ -129,6 +133,27 @@ class Dataset:
         """Return the parameters of an image as a dictionary of JSON types."""
         row = self._set.parameters[self._rows[_index(number, len(self._rows))]]
         return {name: row[name].item() for name in row.dtype.names}
+
+    def detector_of(self, number: int) -> Detector:
+        """Return the detector that an image is meant for, with its own row noise.
+
+        Parameters
+        ----------
+        number : int
+            Number of the image.
+
+        Returns
+        -------
+        Detector
+            That of the set, unless the image has a parameter ``detector`` of its own;
+            a parameter ``row_noise`` [counts] takes the place of the detector's.
+        """
+        known = self.record(number)
+        chosen = detector(known.get("detector", self.detector))
+        row_noise = known.get("row_noise", math.nan)
+        if math.isnan(row_noise):
+            return chosen
+        return dataclasses.replace(chosen, row_noise=row_noise)
 
     def micrograph(self, number: int) -> Micrograph:
         """Return an image with its pixel size."""

@@ -1,4 +1,6 @@
+import dataclasses
 import hashlib
+import math
 import pickle
 import sys
 
@@ -7,6 +9,7 @@ import pytest
 
 from lowdose.errors import MissingExtraError, ParameterError
 from lowdose.simulation.dataset import Dataset, open_sample
+from lowdose.simulation.detectors import DETECTORS
 from lowdose.simulation.generation import iter_simulate
 from lowdose.simulation.presets import PRESETS, preset
 
@@ -43,7 +46,10 @@ def test_a_series_shows_one_specimen_at_growing_defocus_on_a_known_vacuum():
     assert rendered.images.dtype == np.float32
     defocus = [record["defocus"] for record in rendered.records]
     assert defocus == sorted(defocus)
-    assert [int(value // 5) for value in defocus] == [0, 1, 2, 3]
+    assert all(value == int(value) for value in defocus)
+    assert set(np.diff(defocus)) <= {5, 6}
+    assert 0 <= defocus[0] <= 5
+    assert 15 <= defocus[-1] <= 20
     assert len({record["specimen_seed"] for record in rendered.records}) == 1
     assert {record["contrast"] for record in rendered.records} <= {
         "black",
@@ -126,16 +132,40 @@ def test_a_missing_extra_is_named_even_by_another_process(package, monkeypatch):
     assert str(sent) == str(raised.value)
 
 
-def test_a_sheet_is_imaged_by_transmission_and_by_scanning():
-    small = graphene_preset(pixel_size=0.04, size=12)
-    rendered = small.render(1, 0, None)
-    assert rendered.images.shape == (2, 12, 12)
-    transmitted, scanned = rendered.records
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sheet") / "set.h5"
+    finish(
+        iter_simulate(graphene_preset(pixel_size=0.04, size=12), path, count=2, seed=1)
+    )
+    with Dataset(path) as dataset:
+        yield dataset
+
+
+def test_a_sheet_is_imaged_by_transmission_and_by_scanning(sheet):
+    assert len(sheet) == 2
+    assert sheet.frame_shape == (12, 12)
+    transmitted, scanned = sheet.record(0), sheet.record(1)
     assert (transmitted["mode"], scanned["mode"]) == ("tem", "stem")
-    assert transmitted["collected"] is None
+    assert math.isnan(transmitted["collected"])
     assert 0 < scanned["collected"] < 0.1  # a sheet sends little to high angles
-    assert rendered.images[1].max() == pytest.approx(1)
-    assert rendered.images[0].mean() == pytest.approx(1, abs=0.05)
+    assert sheet[1].max() == pytest.approx(1)
+    assert sheet[1].min() >= 0
+    assert (transmitted["detector"], scanned["detector"]) == ("em-graphene", "scan")
+    assert scanned["line_jitter"] > 0
+    assert 0 < np.hypot(scanned["drift_y"], scanned["drift_x"]) < 0.15
+    assert math.isnan(transmitted["line_jitter"])
+    assert sheet[0].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_scanned_images_are_recorded_with_their_own_noise_of_rows(sheet):
+    assert sheet.detector_of(0) == DETECTORS["em-graphene"]
+    drawn = sheet.record(1)["row_noise"]
+    assert drawn != DETECTORS["scan"].row_noise
+    assert sheet.detector_of(1) == dataclasses.replace(
+        DETECTORS["scan"], row_noise=drawn
+    )
+    assert sheet.units["line_jitter"] == "nm"
 
 
 def test_crystals_of_ones_own_are_simulated():

@@ -4,7 +4,8 @@ from lowdose.simulation.imaging.beam import Beam
 from lowdose.simulation.imaging.exit_wave import ExitWave, exit_wave
 from lowdose.simulation.imaging.hrtem import hrtem
 from lowdose.simulation.imaging.optics import Optics
-from lowdose.simulation.imaging.scan import Scan, distort_scan
+from lowdose.simulation.imaging.scan import Scan
+from lowdose.simulation.imaging.scan_errors import ScanErrors, distort_scan
 from lowdose.simulation.imaging.stem import stem
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ExitWave",
     "Optics",
     "Scan",
+    "ScanErrors",
     "distort_scan",
     "exit_wave",
     "hrtem",

@@ -1,4 +1,4 @@
-"""The probe of a scanning microscope, its detectors, and how its scan goes astray."""
+"""The probe of a scanning microscope, and its annular detector."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from lowdose.errors import ParameterError
 from lowdose.simulation.specimens.specimen import ANGSTROM, check_choice, check_range
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
 ALGORITHMS: Final = ("prism", "multislice")
 
@@ -136,59 +134,3 @@ _RANGES: Final = (
     ("source_size", 0, 0.5, "nm"),
     ("window", 0.3, 100, "nm"),
 )
-
-
-def distort_scan(
-    image: NDArray[np.floating],
-    sampling: float,
-    *,
-    jitter: float = 0.0,
-    line_jitter: float = 0.0,
-    drift: tuple[float, float] = (0.0, 0.0),
-    rng: Generator,
-) -> NDArray[np.float32]:
-    """Record an image with a probe that does not go where it should.
-
-    Pixel by pixel and row by row the beam is displaced at random, and the specimen
-    drifts while the rows are read (L. Jones, P. D. Nellist, Microsc. Microanal. 19,
-    1050 (2013), doi:10.1017/S1431927613001402). The image is interpolated by cubic
-    splines.
-
-    Parameters
-    ----------
-    image : ndarray, shape (H, W)
-        Undistorted image, rows along the fast scan direction.
-    sampling : float
-        Pixel size [nm/px].
-    jitter : float, optional
-        Standard deviation of the displacement of each pixel, along each axis [nm].
-    line_jitter : float, optional
-        That of whole rows, along the rows and across them [nm].
-    drift : tuple of float, optional
-        How far the specimen moves along y and x during the image [nm].
-    rng : Generator
-        Source of the displacements.
-
-    Returns
-    -------
-    ndarray, shape (H, W), float32
-        Distorted image; beyond its border the nearest pixel is repeated.
-
-    Raises
-    ------
-    ParameterError
-        If a standard deviation is negative or not finite.
-    """
-    for name, value in (("jitter", jitter), ("line_jitter", line_jitter)):
-        if not (np.isfinite(value) and value >= 0):
-            msg = f"{name}={value} nm is no standard deviation; give 0 or more."
-            raise ParameterError(msg)
-    height, width = image.shape
-    places = np.asarray(np.mgrid[:height, :width], float)
-    places += rng.normal(size=places.shape) * (jitter / sampling)
-    places += rng.normal(size=(2, height, 1)) * (line_jitter / sampling)
-    # Half of the drift before the middle row, half after: the image stays centred.
-    time = (np.arange(height)[:, np.newaxis] + 0.5) / height - 0.5
-    places -= np.reshape(drift, (2, 1, 1)) * time / sampling
-    moved = map_coordinates(image.astype(float), places, order=3, mode="nearest")
-    return np.asarray(moved, dtype=np.float32)

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from lowdose.errors import ParameterError
 from lowdose.simulation.specimens.particle_model import assemble, particle_model
 from lowdose.simulation.specimens.specimen import Field, check_choice, check_range
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 CONTENTS: Final = ("both", "particle", "support", "vacuum")
 #: Classes of surface defects; see :class:`NanoparticleParameters`.
 DEFECTS: Final = ("D0", "D1", "D2", "Dh", "Ds")
+#: Standard deviation of the tilts that are drawn, about either axis [°].
+_MISTILT: Final = 1.0
+#: Vacuum that is left above a particle, where the view has room [nm].
+_ABOVE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +169,14 @@ class NanoparticleParameters:
     ) -> NanoparticleParameters:
         """Draw parameters at random, from wider ranges than SBD's.
 
-        Sizes of 2 to 6 nm, more of the small ones; supports of 3 to 6 nm; tilts of 0
-        to 4° either way; any rotation in one half of the draws, up to 10° in the
-        others; SBD's five defect classes with equal chance; of 100 draws about 3 are
-        the particle alone, 3 the support alone and 1 vacuum.
+        Sizes of 2 to 6 nm, more of the small ones; supports of 3 to 6 nm; any rotation
+        in one half of the draws, up to 10° in the others; SBD's five defect classes
+        with equal chance; of 100 draws about 3 are the particle alone, 3 the support
+        alone and 1 vacuum. Tilts about x and y of up to 4° either way, normal with a
+        standard deviation of 1°: who looks for columns tilts towards the zone axis.
+        The interface lies near the middle of the view as in SBD's images (their
+        notebooks look for the particle in rows 100 to 360 of 727), lower for particles
+        that are taller than what is above it.
 
         Parameters
         ----------
@@ -181,6 +191,9 @@ class NanoparticleParameters:
             The parameters.
         """
         size = 2 + 4 * rng.beta(1.2, 2.0)
+        contact = rng.uniform(-0.2, 0.8)
+        # The particle's height, and a little vacuum over it.
+        needed = (size / 2 * (1 + contact) + _ABOVE) / height
         thickness = rng.uniform(3, 6)
         depth = min(size * rng.uniform(0.6, 1.05), thickness)
         turned = rng.uniform(-180, 180) if rng.random() < 0.5 else rng.uniform(-10, 10)
@@ -188,14 +201,14 @@ class NanoparticleParameters:
             content=str(rng.choice(CONTENTS, p=[0.93, 0.03, 0.03, 0.01])),
             size=size,
             depth=depth,
-            contact=rng.uniform(-0.2, 0.8),
+            contact=contact,
             truncation=rng.uniform(0.95, 1.4),
             roundness=rng.beta(1, 2),
             asymmetry=abs(rng.normal(0, 0.08)),
             twin=bool(rng.random() < 0.5),
             thickness=thickness,
-            tilt_x=rng.uniform(-4, 4),
-            tilt_y=rng.uniform(-4, 4),
+            tilt_x=float(np.clip(rng.normal(0, _MISTILT), -4, 4)),
+            tilt_y=float(np.clip(rng.normal(0, _MISTILT), -4, 4)),
             rotation=turned,
             steps=int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])),
             support_steps=int(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])),
@@ -208,7 +221,7 @@ class NanoparticleParameters:
             relaxation=rng.uniform(-0.02, 0.06),
             disorder=rng.uniform(0, 0.006),
             surface_disorder=rng.exponential(0.008),
-            interface=rng.uniform(0.45, 0.8),
+            interface=max(rng.uniform(0.42, 0.62), min(needed, 0.8)),
             centre=rng.uniform(0.35, 0.65),
             field_height=height,
             field_width=width,

@@ -56,6 +56,14 @@ class Field:
         """Height and width of the cell [nm]."""
         return self.height + 2 * self.margin, self.width + 2 * self.margin
 
+    def widened(self, border: float) -> Field:
+        """Return the same cell, of which the view shows a border more [nm]."""
+        return Field(
+            height=self.height + 2 * border,
+            width=self.width + 2 * border,
+            margin=self.margin - border,
+        )
+
     @property
     def radius(self) -> float:
         """Distance from the centre to a corner of the cell [nm]."""

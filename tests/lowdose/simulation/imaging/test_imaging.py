@@ -13,6 +13,7 @@ from lowdose.simulation.imaging import (
     Beam,
     Optics,
     Scan,
+    ScanErrors,
     distort_scan,
     exit_wave,
     hrtem,
@@ -285,14 +286,30 @@ def test_scan_distortions_displace_and_are_seeded():
     y, x = np.mgrid[:40, :40]
     image = np.sin(x / 3.0) + np.cos(y / 4.0)
 
-    def distort(**values):
-        return distort_scan(image, 0.01, rng=np.random.default_rng(1), **values)
+    def distort(border=0, **values):
+        errors = ScanErrors(**values)
+        rng = np.random.default_rng(1)
+        return distort_scan(image, 0.01, errors, rng=rng, border=border)
 
     np.testing.assert_allclose(distort(), image, atol=1e-5)
     rows = distort(line_jitter=0.01)
     np.testing.assert_array_equal(rows, distort(line_jitter=0.01))
     assert np.abs(rows - image).max() > 0.1
-    drifted = distort(drift=(0.0, 0.2))
+    drifted = distort(drift_x=0.2)
     assert np.abs(drifted[0] - image[0]).max() > np.abs(drifted[20] - image[20]).max()
     with pytest.raises(ParameterError, match="jitter=-1"):
         distort(jitter=-1)
+
+
+def test_a_scan_that_goes_astray_shows_what_lies_beyond_its_border():
+    y, x = np.mgrid[:60, :60] * 1.0
+    ramp, errors = 2 * y + x, ScanErrors(drift_y=0.06, drift_x=-0.04)
+    seen = distort_scan(ramp, 0.01, errors, rng=np.random.default_rng(1), border=10)
+    assert seen.shape == (40, 40)
+    # A quarter of a row before the end, the specimen has moved by 39/80 of the drift.
+    moved = 39 / 80
+    np.testing.assert_allclose(
+        seen[-1], ramp[49, 10:50] - moved * (2 * 6 - 4), atol=1e-3
+    )
+    with pytest.raises(ParameterError, match="leaves nothing"):
+        distort_scan(ramp, 0.01, errors, rng=np.random.default_rng(1), border=30)
