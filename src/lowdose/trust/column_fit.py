@@ -141,7 +141,7 @@ class _Windows:
         self, parameters: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the samples with every other column taken off, (N, P)."""
-        data = self.pixels.copy()
+        data: NDArray[np.float64] = self.pixels.copy()
         own, other = self.pairs.T
         for start in range(0, len(own), _PAIRS):
             i, j = own[start : start + _PAIRS], other[start : start + _PAIRS]

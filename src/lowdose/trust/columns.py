@@ -386,7 +386,7 @@ def _maxima(
     image: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     floor = _ROUNDING * float(np.ptp(image))
-    peaks = peak_local_max(
+    peaks = peak_local_max(  # type: ignore[no-untyped-call]
         answer, min_distance=max(1, round(scale)), threshold_abs=floor, exclude_border=1
     )
     if not len(peaks):

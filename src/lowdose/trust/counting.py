@@ -112,7 +112,7 @@ class Counted:
         return self.frame.replace(data=values.astype(np.float32))
 
     def with_rate(self, denoised: ArrayLike) -> Counted:
-        """Return the same electrons with the rate of another denoised image [counts]."""
+        """Return the same electrons with the rate of another image [counts]."""
         rate = (np.asarray(denoised, np.float64) - self.model.offset) / self.model.gain
         return replace(self, rate=np.where(self.valid, rate, 0.0))
 
@@ -325,10 +325,10 @@ def _check_noise(counted: Counted) -> tuple[str, ...]:
     if ratio > refuse:
         msg = (
             f"Blocks of 2 x 2 pixels have {ratio:.1f} times the noise of four "
-            "independent pixels: the detector or a resampling has spread every electron "
-            "over several pixels, so that they are not counts any more, or the denoised "
-            "image misses nearly all detail. Bin the recorded image until its pixels "
-            "are independent, and denoise it again."
+            "independent pixels: the detector or a resampling has spread every "
+            "electron over several pixels, so that they are not counts any more, or "
+            "the denoised image misses nearly all detail. Bin the recorded image until "
+            "its pixels are independent, and denoise it again."
         )
         raise InvalidImageError(msg)
     if ratio > remark:

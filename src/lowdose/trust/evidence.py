@@ -238,7 +238,8 @@ def iter_column_evidence(
     rng = np.random.default_rng(options.seed)
     for split in range(rounds):
         if denoiser is None:
-            testing, claims = counted, found
+            testing = counted
+            claims: Columns | None = found
             match = np.arange(len(found))
         else:
             first, testing = counted.thinned(options.share, rng)
@@ -346,7 +347,11 @@ def _test(
         if at < 0 or claims is None:
             results.append((None, None))
         else:
-            against = vacuum and vacuum_test(testing, claims, int(at), vacuum)
+            against = (
+                None
+                if vacuum is None
+                else vacuum_test(testing, claims, int(at), vacuum)
+            )
             results.append((local_test(testing, claims, int(at)), against))
         if number % _BATCH == 0:
             yield Progress(
@@ -357,7 +362,7 @@ def _test(
             )
     nan = float("nan")
     local = [r[0] for r in results]
-    against = [r[1] for r in results]
+    by_vacuum = [r[1] for r in results]
     return {
         "found": np.array([t is not None for t in local], np.float64),
         "llr": np.array([t.llr if t else 0.0 for t in local]),
@@ -368,9 +373,9 @@ def _test(
         "height_error": np.array([t.height_error if t else nan for t in local]),
         "expected": np.array([t.expected if t else 0.0 for t in local]),
         "llr_vacuum": np.array(
-            [t.llr if t else (0.0 if vacuum else nan) for t in against]
+            [t.llr if t else (0.0 if vacuum else nan) for t in by_vacuum]
         ),
-        "p_vacuum": np.exp([t.log_p if t else 0.0 for t in against]),
+        "p_vacuum": np.exp([t.log_p if t else 0.0 for t in by_vacuum]),
     }
 
 

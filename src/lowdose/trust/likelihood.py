@@ -34,7 +34,8 @@ def mean_likelihood_ratio(
 
     With :math:`\lambda_A` the mean of the *denoised* image in the disk of the column,
     :math:`\lambda_v` its mean in the vacuum and n the pixels of the disk,
-    :math:`\frac1n \sum_A [(\lambda_v - \lambda_A) + y \ln(\lambda_A / \lambda_v)]` [1]_.
+    :math:`\frac1n \sum_A [(\lambda_v - \lambda_A) + y \ln(\lambda_A / \lambda_v)]`
+    [1]_.
 
     Parameters
     ----------
