@@ -107,6 +107,11 @@ class ModelCard:
         Measured reach of the network [px]; None where it sees the whole patch.
     multiple : int
         Sizes are multiples of this [px].
+    tile : int or None
+        Edge [px] of the patches that a network without a halo wants; None for
+        whole frames.
+    overlap : int
+        How much neighbouring patches of such a network overlap [px].
     border : int
         Reflected pixels laid round a frame [px].
     frames : int
@@ -136,6 +141,8 @@ class ModelCard:
     folder: Path
     reference: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    tile: int | None = None
+    overlap: int = 64
     border: int = 32
     frames: int = 1
     bytes_per_pixel: float = 512.0
@@ -257,6 +264,8 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
         parameters_count=_entry(weights, "parameters", int),
         halo=halo,
         multiple=_size(input_, "multiple", 1),
+        tile=_size(input_, "tile", 16) if "tile" in input_ else None,
+        overlap=_size(input_, "overlap", 0) if "overlap" in input_ else 64,
         border=_size(input_, "border", 0),
         frames=_size(input_, "frames", 1),
         bytes_per_pixel=float(_size(input_, "bytes_per_pixel", 1)),

@@ -78,6 +78,8 @@ class NetworkDenoiser:
             frames_before=context,
             frames_after=context,
             device=True,
+            tile=self.card.tile,
+            overlap=self.card.overlap,
             border=self.card.border,
             bytes_per_pixel=self.card.bytes_per_pixel,
         )

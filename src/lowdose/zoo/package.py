@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import tomli_w
 from safetensors.torch import save_file
 
 from lowdose import networks
+from lowdose.networks.footprint import working_memory
 from lowdose.networks.reach import measure_halo
 from lowdose.zoo.cards import CARD, FORMAT, WEIGHTS
 
@@ -99,7 +101,7 @@ def describe_input(architecture: str, options: Mapping[str, Any]) -> dict[str, A
     architecture : str
         Key of :data:`lowdose.networks.ARCHITECTURES`.
     options : mapping
-        Its options, among them ``base``, the width.
+        Its options.
 
     Returns
     -------
@@ -108,19 +110,18 @@ def describe_input(architecture: str, options: Mapping[str, Any]) -> dict[str, A
         where the network has a finite reach; the ``input`` table of a card.
     """
     # The reach does not depend on the width, and a narrow network is measured fast.
-    twin = networks.build(architecture, **{**options, "base": 1})
+    narrow = {"base": 2} if "base" in options else {}
+    twin = networks.build(architecture, **{**options, **narrow})
     multiple = int(twin.multiple)  # type: ignore[arg-type]
     frames = int(options.get("frames", 1))
     channels = frames + int(options.get("conditions", 0))
     halo = measure_halo(twin, multiple=multiple, channels=channels)
-    base, stem = int(options["base"]), int(options.get("stem", 1))
     described: dict[str, Any] = {
         "normalisation": "mean-and-noise",
         "multiple": multiple,
         "border": _BORDER,
         "frames": frames,
-        # Ten maps of full width at the finest level are alive at once, in float32:
-        # the skip, the joined maps with their padded copy, and the two outputs.
-        "bytes_per_pixel": max(64, 40 * base // stem**2),
+        # Half as much again for what convolutions need beside their results.
+        "bytes_per_pixel": math.ceil(1.5 * working_memory(architecture, options)),
     }
     return described if halo is None else {**described, "halo": halo}
