@@ -51,11 +51,11 @@ def working_memory(architecture: str, options: Mapping[str, Any]) -> float:
     return (counting.peak + image.nbytes) / side**2
 
 
-class _Counting(TorchDispatchMode):
+class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the storages that operators made and that still live."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive = self.peak = 0
         self._known: set[int] = set()
 
