@@ -48,7 +48,7 @@ def working_memory(architecture: str, options: Mapping[str, Any]) -> float:
         image = torch.empty(1, channels, side, side)
     with fake, torch.no_grad(), _Counting() as counting:
         network(image)
-    return (counting.peak + image.nbytes) / side**2
+    return float((counting.peak + image.nbytes) / side**2)
 
 
 class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
