@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,9 +27,9 @@ NAME: Final = "compare"
 SUMMARY: Final = "rank denoisers on your own noisy image, without the truth"
 DESCRIPTION: Final = """\
 Rank denoisers by their error on an image of which nothing but the noisy counts is
-known, and say how sure the order is. Each is run on the image and on copies of it from which a
-tenth of the electrons is held out (or, where electrons were not counted, that are
-changed a little at random); that tells its squared error without bias.
+known, and say how sure the order is. Each is run on the image and on copies of it from
+which a tenth of the electrons is held out (or, where electrons were not counted, that
+are changed a little at random); that tells its squared error without bias.
 """
 EXAMPLES: Final = """\
 examples:
@@ -160,7 +161,7 @@ def _tell(found: Ranking) -> None:
         rows.append(
             (
                 row.name,
-                f"{row.psnr.value:.2f}",
+                _psnr(row.psnr),
                 _interval(row.psnr),
                 deviance,
                 f"{row.best:.0%}",
@@ -169,11 +170,18 @@ def _tell(found: Ranking) -> None:
     write(columns(rows))
     write(found.verdict)
     write(
-        f"PSNR for a peak of {found.peak:.4g} counts, the range of the denoised images. "
-        "The intervals include the noise that all denoisers share, the chances do not."
+        f"PSNR for a peak of {found.peak:.4g} counts, the range of the denoised "
+        "images. The intervals include the noise that all denoisers share, the chances "
+        "do not."
     )
     for caveat in found.caveats:
         write(f"note: {caveat}")
+
+
+def _psnr(psnr: Estimate) -> str:
+    """Return the value, or a bound where the error cannot be told from zero."""
+    finite = math.isfinite(psnr.value)
+    return f"{psnr.value:.2f}" if finite else f"> {psnr.low:.2f}"
 
 
 def _interval(psnr: Estimate) -> str:

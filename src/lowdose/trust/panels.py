@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,6 +39,8 @@ _BEYOND: Final = 0.005
 _COLUMNS: Final = 3
 _WIDTH: Final = 4.2
 _LONGEST: Final = 1024
+#: Characters on a line under a panel.
+_CHARACTERS: Final = 70
 
 
 def colour_limits(
@@ -100,14 +103,7 @@ def panel(
     _draw(figure, axes[1], denoised, "denoised", "counts", "grey", "sequential")
     for place, one in zip(axes[2:], maps, strict=False):
         _draw(figure, place, one.image, one.name, one.unit, one.scale, one.scale)
-        if one.caveats:
-            place.annotate(
-                f"{len(one.caveats)} caveat{'s' if len(one.caveats) > 1 else ''}",
-                (0.02, 0.02),
-                xycoords="axes fraction",
-                fontsize=7,
-                bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none"},
-            )
+        _write_caveats(place, one)
     for place in axes[number:]:
         place.set_axis_off()
     buffer = io.BytesIO()
@@ -135,6 +131,7 @@ def single(one: TrustMap) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     _draw(figure, axes, one.image, one.name, one.unit, one.scale, one.scale)
+    _write_caveats(axes, one)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -189,4 +186,21 @@ def _draw(
     )
     axes.set_title(name)
     axes.set_xlabel(x.unit if known else "px")
-    figure.colorbar(shown, ax=axes, label=unit if unit != "1" else "", extend="both")
+    figure.colorbar(
+        shown,
+        ax=axes,
+        label=unit if unit != "1" else "",
+        extend="both",
+        fraction=0.046,
+        pad=0.02,
+    )
+
+
+def _write_caveats(axes: Any, one: TrustMap) -> None:
+    """Write what the reader must know under a map."""
+    lines = [
+        line for caveat in one.caveats for line in textwrap.wrap(caveat, _CHARACTERS)
+    ]
+    if lines:
+        label = "\n".join([axes.get_xlabel(), *lines])
+        axes.set_xlabel(label, fontsize=7, loc="left")

@@ -300,7 +300,9 @@ def _rank(
     names = sorted(errors, key=lambda name: float(errors[name].mean()))
     means = np.stack([errors[name] for name in names])
     samples = resampled_means(means, rng)
-    first = np.argmin(samples, axis=0)
+    # Equals share a first place, so that a twin of the best does not look beaten.
+    leads = samples == samples.min(axis=0)
+    first = leads / leads.sum(axis=0)
     rows = []
     for place, name in enumerate(names):
         low, high = np.quantile(samples[place], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
@@ -318,10 +320,8 @@ def _rank(
                 mse=mse,
                 psnr=mse.decibels(peak),
                 deviance=float(np.mean(held)) if held else None,
-                best=float(np.mean(first == place)),
-                beats_next=None
-                if last
-                else float(np.mean(samples[place] < samples[place + 1])),
+                best=float(np.mean(first[place])),
+                beats_next=None if last else _ahead(samples[place], samples[place + 1]),
             )
         )
     return Ranking(
@@ -331,6 +331,11 @@ def _rank(
         verdict=_verdict(rows),
         caveats=caveats,
     )
+
+
+def _ahead(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return how often one error is below another; equals count half."""
+    return float(np.mean(one < other) + np.mean(one == other) / 2)
 
 
 def _verdict(rows: list[Ranked]) -> str:
