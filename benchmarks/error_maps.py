@@ -1,10 +1,10 @@
 """How well error maps made without the truth predict the true errors.
 
 The protocol: images drawn by formulas (lowdose.simulation.procedural, the kinds in
-turn) are given Poisson noise at several doses. The true error of every pixel is the root mean
-square over 100 noise instances. The map is predicted from one further instance alone,
-by the bootstrap mended with an unbiased error, and by the plain bootstrap. Reported per
-dose and denoiser, over all pixels of all images:
+turn) are given Poisson noise at several doses. The true error of every pixel is the
+root mean square over 100 noise instances. The map is predicted from one further
+instance alone, by the bootstrap mended with an unbiased error, and by the plain
+bootstrap. Reported per dose and denoiser, over all pixels of all images:
 
 - the correlation of predicted and true map, and the same after averaging both over
   4 x 4 pixels (where fine detail is lost, which pixel suffers is chance);

@@ -1,8 +1,9 @@
 """Whether scores without the truth are those with it.
 
 The protocol: images drawn by formulas (lowdose.simulation.procedural, the kinds in
-turn) are given Poisson noise at 0.1, 0.45, 5 and 100 e-/px and denoised by eight denoisers.
-Their mean squared error over all images is estimated without the truth in three ways,
+turn) are given Poisson noise at 0.1, 0.45, 5 and 100 e-/px and denoised by eight
+denoisers. Their mean squared error over all images is estimated without the truth in
+three ways,
 
 - copies: the uMSE from three further noisy copies, by products of pairs;
 - published: the same by the formula of Marcos-Morales et al.;

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 #: Reach of the averages that spread and bias are taken over [px]: a few repeats do not
 #: tell the spread of one pixel, and the bias of noise left in the denoised image is not
 #: that of the specimen.
-_SPREAD_REACH: Final = 2.0
+_SPREAD_REACH: Final = 3.0
 _BIAS_REACH: Final = 4.0
 #: Reach of the averages that the factors are fitted to [px]. In single pixels the
 #: unbiased errors and the bootstrap share the noise of the one frame there is.
