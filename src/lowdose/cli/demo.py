@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lowdose.cli import jobs
+from lowdose.batch import jobs
 from lowdose.cli.denoise import (
     add_denoiser_argument,
     add_device_argument,

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lowdose.cli import jobs
-from lowdose.cli.reporting import reporting, took
+from lowdose.cli.denoise_status import conclude, show_statuses
+from lowdose.cli.reporting import reporting
 from lowdose.cli.stopping import stop_on_signals
-from lowdose.cli.terminal import (
-    DONE,
-    FAILED,
-    about_file,
-    report_error,
-    say,
-    write,
-)
-from lowdose.errors import Cancelled, DeviceError, LowDoseError, ParameterError
-from lowdose.progress import Clock
+from lowdose.cli.terminal import write
+from lowdose.errors import DeviceError, ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lowdose.denoiser import Denoiser
     from lowdose.inference import DenoiseOptions
-    from lowdose.progress import ShouldStop
 
 NAME: Final = "denoise"
 SUMMARY: Final = "denoise files with a network or a filter"
@@ -48,34 +35,18 @@ examples:
       on a GPU, into OME-Zarr
   lowdose denoise 'day1/*.dm4' 'day2/*.dm4' -o clean/ --format .mrc
       many files into a folder, as clean/NAME-denoised.mrc
+  lowdose denoise 'day1/*.mrc' -o clean/ --workers 4 --resume
+      four files at a time; run it again after a crash, and it goes on
+  lowdose denoise movie.mrc -o clean.mrc --cluster tcp://head:8786
+      with all workers of a dask cluster
   lowdose denoise scans.h5 -o clean.tif --dataset images/noisy
       one image of a file that holds several
 
 The parameters that --set takes are listed by `lowdose denoisers NAME`. Ctrl-C stops
-between two tiles; files that are finished stay, and no half file is left.
+between two tiles; files that are finished stay, and no half file is left. With
+--resume the finished frames of a half file are kept beside the result, under a hidden
+name, for the next run with --resume.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one file; `error` is empty where it was denoised."""
-
-    job: jobs.Job
-    error: str = ""
-    shape: tuple[int, ...] = ()
-    seconds: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the outcome as a dictionary of JSON types."""
-        record: dict[str, Any] = {"input": str(self.job.source)}
-        if self.error:
-            return {**record, "output": None, "error": self.error}
-        return {
-            **record,
-            "output": str(self.job.target),
-            "shape": list(self.shape),
-            "seconds": round(self.seconds, 3),
-        }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace results that are there"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where a run was killed or stopped, and skip results that are "
+        "there; what is finished is kept when this run is stopped, too",
     )
     parser.add_argument(
         "--dataset", metavar="PATH", help="which image, where a file holds several"
@@ -146,6 +123,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tiles at a time; chosen from free memory by default",
     )
 
+    many = parser.add_argument_group("many files, many machines")
+    many.add_argument(
+        "--workers",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="files at a time, each in a process with its share of the cores "
+        "(default: 1)",
+    )
+    many.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="scheduler of a dask cluster, such as tcp://host:8786, whose workers "
+        "share the frames; they must see the inputs by the same paths",
+    )
+
     shown = parser.add_argument_group("what is shown")
     shown.add_argument(
         "--quiet", action="store_true", help="show warnings and errors only"
@@ -179,6 +172,14 @@ def add_device_argument(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def _positive(text: str) -> int:
+    """Return a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{text!r} is not a whole number from 1"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 def setting(text: str) -> tuple[str, str]:
     """Return the name and the value of ``--set KEY=VALUE``."""
     key, equals, value = text.partition("=")
@@ -190,6 +191,13 @@ def setting(text: str) -> tuple[str, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Denoise every input; a file that fails does not stop the others."""
+    from lowdose.batch import (
+        DenoiserSpec,
+        FileOptions,
+        denoise_files,
+        denoise_on_cluster,
+        jobs,
+    )
     from lowdose.inference import DenoiseOptions
 
     # Everything that can be wrong with the request itself, before a file is opened.
@@ -200,43 +208,47 @@ def run(arguments: argparse.Namespace) -> int:
         batch=arguments.batch,
         keep_mean=not arguments.no_keep_mean,
     )
+    if arguments.cluster and arguments.workers > 1:
+        msg = "Give --workers or --cluster: a cluster has workers of its own."
+        raise ParameterError(msg)
+    settings = dict(arguments.settings)
     denoiser = load_denoiser(
-        arguments.denoiser,
-        options,
-        preset=arguments.preset,
-        settings=dict(arguments.settings),
+        arguments.denoiser, options, preset=arguments.preset, settings=settings
     )
     todo = jobs.plan_jobs(
         jobs.expand(arguments.inputs), arguments.output, arguments.format
     )
     if jobs.names_folder(arguments.output):
         jobs.make_folder(todo[0].target.parent)
-
-    outcomes: list[Outcome] = []
+    files = FileOptions(
+        dataset=arguments.dataset,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+    )
+    spec = DenoiserSpec(
+        name=arguments.denoiser, preset=arguments.preset, values=settings
+    )
     with stop_on_signals() as should_stop:
-        for number, job in enumerate(todo, start=1):
-            if should_stop():
-                break
-            count = f"{number}/{len(todo)} " if len(todo) > 1 else ""
-            try:
-                outcome = denoise_file(
-                    job,
-                    denoiser,
-                    options=options,
-                    dataset=arguments.dataset,
-                    overwrite=arguments.overwrite,
-                    should_stop=should_stop,
-                    title=f"{count}{job.source.name}",
-                    quiet=arguments.quiet,
-                )
-            except Cancelled:
-                break
-            except LowDoseError as error:
-                outcome = Outcome(job=job, error=str(error))
-                report_error(error, about=str(job.source))
-            outcomes.append(outcome)
-            if not (outcome.error or arguments.quiet or arguments.json):
-                write(_line(outcome))
+        common: dict[str, Any] = {
+            "options": options,
+            "files": files,
+            "should_stop": should_stop,
+            "denoiser": denoiser,
+        }
+        statuses = (
+            denoise_on_cluster(todo, spec, arguments.cluster, **common)
+            if arguments.cluster
+            else denoise_files(todo, spec, workers=arguments.workers, **common)
+        )
+        together = bool(arguments.cluster) or min(arguments.workers, len(todo)) > 1
+        outcomes = show_statuses(
+            todo,
+            statuses,
+            together=together,
+            quiet=arguments.quiet,
+            results=not (arguments.quiet or arguments.json),
+            reporting=reporting,
+        )
         cancelled = should_stop()
 
     if arguments.json:
@@ -247,7 +259,7 @@ def run(arguments: argparse.Namespace) -> int:
             "files": [outcome.to_dict() for outcome in outcomes],
         }
         write(json.dumps(report, indent=2))
-    return _conclude(todo, outcomes, cancelled=cancelled)
+    return conclude(todo, outcomes, cancelled=cancelled)
 
 
 def load_denoiser(
@@ -276,80 +288,3 @@ def load_denoiser(
     except DeviceError as error:  # asked for by name: an option that is wrong here
         raise ParameterError(str(error)) from error
     return denoiser
-
-
-def denoise_file(
-    job: jobs.Job,
-    denoiser: Denoiser,
-    *,
-    options: DenoiseOptions,
-    dataset: str | None = None,
-    overwrite: bool = False,
-    should_stop: ShouldStop,
-    title: str,
-    quiet: bool = False,
-) -> Outcome:
-    """Denoise one file, frame by frame, into another.
-
-    Raises
-    ------
-    LowDoseError
-        If it cannot be read, denoised or written, or was cancelled. Nothing is left
-        of the result then.
-    """
-    from lowdose import io
-    from lowdose.inference import iter_denoise, plan_step
-
-    clock = Clock()
-    image = io.read(job.source, dataset=dataset)
-    step = plan_step(image, denoiser, options=options)
-    sink = io.create(
-        job.target,
-        image.shape,
-        image.calibration.with_step(step),
-        name=image.name,
-        overwrite=overwrite,
-    )
-    steps = iter_denoise(
-        image, denoiser, options=options, out=sink, should_stop=should_stop
-    )
-    try:
-        with reporting(title, quiet=quiet) as report, closing(steps):
-            for progress in steps:
-                report(progress)
-    except BaseException:
-        # The engine does so too, but not where it never began.
-        sink.abort()
-        raise
-    return Outcome(job=job, shape=image.shape, seconds=clock.seconds)
-
-
-def _line(outcome: Outcome) -> str:
-    """Return the line that says what was made."""
-    size = " x ".join(map(str, outcome.shape))
-    seconds = took(outcome.seconds)
-    return f"{outcome.job.target}  ({size} px in {seconds}, from {outcome.job.source})"
-
-
-def _conclude(
-    todo: Sequence[jobs.Job], outcomes: Sequence[Outcome], *, cancelled: bool
-) -> int:
-    """Say how a batch went, and return the exit code."""
-    failed = [outcome for outcome in outcomes if outcome.error]
-    done = len(outcomes) - len(failed)
-    if cancelled and len(outcomes) < len(todo):
-        rest = [str(job.source) for job in todo[len(outcomes) :]]
-        say(
-            f"Cancelled: {done} of {len(todo)} files are done. Not done: "
-            f"{_listed(rest)}."
-        )
-    if failed and len(todo) > 1:
-        say(f"{len(failed)} of {len(todo)} files failed:")
-        for outcome in failed:
-            say(f"  {about_file(outcome.error, str(outcome.job.source))}")
-    return DONE if done == len(todo) else FAILED
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

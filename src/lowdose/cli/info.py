@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from lowdose.cli import jobs
+from lowdose.batch import jobs
 from lowdose.cli.lengths import readable_length
 from lowdose.cli.terminal import DONE, FAILED, columns, report_error, write
 from lowdose.errors import LowDoseError

@@ -37,7 +37,7 @@ class Rows:
 
 @pytest.mark.parametrize("tile", [80, 100])
 @pytest.mark.parametrize(
-    ("halo", "multiple", "border"), [(0, 1, 0), (5, 1, 0), (7, 4, 8), (3, 8, 0)]
+    ("halo", "multiple", "border"), [(1, 1, 0), (5, 1, 0), (7, 4, 8), (3, 8, 0)]
 )
 def test_bands_give_the_pixels_of_the_whole_frame(
     fake, crooked, whole_pass, counts, halo, multiple, border, tile

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lowdose.cli.jobs import expand, make_folder, names_folder, plan_jobs
+from lowdose.batch.jobs import expand, make_folder, names_folder, plan_jobs
 from lowdose.errors import OutputError, ParameterError
 
 

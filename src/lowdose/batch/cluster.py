@@ -1,0 +1,327 @@
+"""Files denoised by the workers of a dask cluster, chunk of frames by chunk of frames.
+
+Workers read the input themselves, from a file system that they share, and send the
+denoised frames back; this process alone writes. So any format can be written, a frame
+that a worker lost is done again by another, and a run can be resumed as on one machine.
+Only a few chunks are under way at a time, so that neither this process nor the
+scheduler holds more than those.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lowdose.batch.chunks import CHUNK_PIXELS, Chunk, ChunkResult, denoise_chunk
+from lowdose.batch.single import FileOptions, OpenFile, open_file, worth_keeping
+from lowdose.batch.spec import plain
+from lowdose.batch.status import FileStatus, Outcome
+from lowdose.errors import (
+    Cancelled,
+    DeviceError,
+    LowDoseError,
+    MissingExtraError,
+    OutOfMemoryError,
+)
+from lowdose.inference import DenoiseOptions
+from lowdose.inference.frames import no_finite_pixel
+from lowdose.progress import Clock, Progress, never
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from lowdose.batch.jobs import Job
+    from lowdose.batch.spec import DenoiserSpec
+    from lowdose.denoiser import Denoiser
+    from lowdose.progress import ShouldStop
+
+#: How often it is asked whether to stop [s].
+_POLL: Final = 0.2
+#: How long to wait for a scheduler, and for its first worker [s].
+_PATIENCE: Final = 30.0
+#: Chunks under way per thread of the workers: one at work and one waiting.
+_PER_THREAD: Final = 2
+#: Workers that a chunk may end before it is given up, beside dask's own limit.
+_RETRIES: Final = 2
+
+_DEFAULTS = DenoiseOptions()
+_FILE_DEFAULTS = FileOptions()
+
+
+def denoise_on_cluster(
+    jobs: Sequence[Job],
+    spec: DenoiserSpec,
+    address: str,
+    *,
+    options: DenoiseOptions = _DEFAULTS,
+    files: FileOptions = _FILE_DEFAULTS,
+    should_stop: ShouldStop = never,
+    denoiser: Denoiser | None = None,
+    patience: float = _PATIENCE,
+) -> Generator[FileStatus, None, list[Outcome]]:
+    """Denoise files with every worker of a dask cluster.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        The files and their results. The inputs must have the same paths on every
+        worker; the results are written by this process.
+    spec : DenoiserSpec
+        What denoises; each worker loads it once, and must have the same model.
+    address : str
+        Address of the scheduler, such as ``"tcp://host:8786"``.
+    options : DenoiseOptions, optional
+        Where and in what pieces each worker computes. With ``"auto"`` each takes the
+        best device that it has.
+    files : FileOptions, optional
+        How to treat the files.
+    should_stop : callable, optional
+        When it returns True, chunks that wait are taken back and the work ends.
+    denoiser : Denoiser, optional
+        What `spec` loads, where that is done already.
+    patience : float, optional
+        How long to wait for the scheduler and for its first worker [s].
+
+    Yields
+    ------
+    FileStatus
+        As :func:`~lowdose.batch.workers.denoise_files` does.
+
+    Returns
+    -------
+    list of Outcome
+        Of the files that are done or failed.
+
+    Raises
+    ------
+    MissingExtraError
+        If dask.distributed is not installed.
+    DeviceError
+        If there is no scheduler at the address, or it has no worker.
+
+    Notes
+    -----
+    Where workers declare the resource ``GPU``, chunks of a network take one each, so
+    that no GPU has two. A worker that is lost costs the chunks that it held; dask
+    gives them to another.
+    """
+    denoiser = denoiser or spec.load()
+    outcomes: list[Outcome] = []
+    with _connected(address, patience) as client:
+        cluster = _Cluster(
+            client=client,
+            spec=spec,
+            denoiser=denoiser,
+            options=options,
+            files=files,
+            should_stop=should_stop,
+        )
+        for number, job in enumerate(jobs):
+            if should_stop():
+                break
+            yield FileStatus(number=number, state="running")
+            try:
+                outcome = yield from cluster.denoise(number, job)
+            except Cancelled:
+                yield FileStatus(number=number, state="cancelled")
+                break
+            except LowDoseError as error:
+                outcome = Outcome(job=job, error=str(error), exception=error)
+            outcomes.append(outcome)
+            yield FileStatus(number=number, state=outcome.state, outcome=outcome)
+    return outcomes
+
+
+@dataclass(slots=True, kw_only=True)
+class _Cluster:
+    """A connection, and what is to be done over it."""
+
+    client: Any
+    spec: DenoiserSpec
+    denoiser: Denoiser
+    options: DenoiseOptions
+    files: FileOptions
+    should_stop: ShouldStop
+
+    def denoise(self, number: int, job: Job) -> Generator[FileStatus, None, Outcome]:
+        """Denoise one file."""
+        clock = Clock()
+        opened = open_file(job, self.denoiser, options=self.options, files=self.files)
+        if isinstance(opened, Outcome):
+            return opened
+        keep = False
+        try:
+            yield from self._run(number, job, opened, clock)
+            opened.sink.commit()
+        except BaseException as error:
+            keep = self.files.resume and worth_keeping(error)
+            raise
+        finally:
+            opened.sink.end(keep=keep)
+        return Outcome(
+            job=job,
+            shape=opened.image.shape,
+            seconds=clock.seconds,
+            frames_resumed=opened.image.n_frames - len(opened.frames),
+        )
+
+    def _run(
+        self, number: int, job: Job, opened: OpenFile, clock: Clock
+    ) -> Generator[FileStatus, None, None]:
+        waiting = deque(self._chunks(job, opened))
+        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        under_way: dict[Any, Chunk] = {}
+        done, any_valid = 0, False
+        shape = opened.image.frame_shape
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < self._most_under_way():
+                    chunk = waiting.popleft()
+                    future = self._submit(chunk)
+                    under_way[future] = chunk
+                    future.add_done_callback(finished.put)
+                future = self._next(finished)
+                if future is None:
+                    continue
+                chunk = under_way.pop(future)
+                result = self._result(future, chunk)
+                future.release()
+                for text in result.warnings:
+                    yield FileStatus(number=number, state="running", warning=text)
+                for frame, pixels in zip(result.numbers, result.frames, strict=True):
+                    opened.sink.write_frame(frame, pixels)
+                done += len(result.numbers)
+                any_valid = any_valid or result.any_valid
+                progress = Progress(
+                    stage="denoise",
+                    done=done,
+                    total=len(opened.frames),
+                    pixels=done * math.prod(shape),
+                    frame=result.numbers[-1],
+                    frames=opened.image.n_frames,
+                    seconds=clock.seconds,
+                )
+                yield FileStatus(number=number, state="running", progress=progress)
+        finally:
+            if under_way:
+                # A connection that is gone cannot cancel, and need not.
+                with suppress(Exception):
+                    self.client.cancel(list(under_way))
+        if len(opened.frames) == opened.image.n_frames and not any_valid:
+            raise no_finite_pixel(opened.image)
+
+    def _chunks(self, job: Job, opened: OpenFile) -> Iterator[Chunk]:
+        frames = opened.frames
+        most = max(1, CHUNK_PIXELS // math.prod(opened.image.frame_shape))
+        # Every thread of the cluster gets some of them, if there are enough.
+        share = -(-len(frames) // max(1, self._most_under_way()))
+        size = max(1, min(most, share))
+        for start in range(0, len(frames), size):
+            yield Chunk(
+                source=str(job.source.resolve()),
+                identity=opened.identity,
+                dataset=self.files.dataset,
+                spec=self.spec,
+                description=plain(self.denoiser.describe()),
+                options=self.options,
+                numbers=frames[start : start + size],
+            )
+
+    def _most_under_way(self) -> int:
+        # Asked every time: workers come and go.
+        threads = sum(int(count) for count in self.client.nthreads().values())
+        return max(2, _PER_THREAD * threads)
+
+    def _submit(self, chunk: Chunk) -> Any:
+        resources = None
+        if self.denoiser.needs.device and self.options.device != "cpu":
+            workers = self.client.scheduler_info()["workers"].values()
+            if any("GPU" in worker.get("resources", {}) for worker in workers):
+                resources = {"GPU": 1}
+        return self.client.submit(
+            denoise_chunk, chunk, pure=False, retries=_RETRIES, resources=resources
+        )
+
+    def _next(self, finished: queue.SimpleQueue[Any]) -> Any:
+        """Return a finished chunk, or None after a while; raises what ends the work."""
+        if self.should_stop():
+            msg = f"Denoising with {self.denoiser.name!r} was stopped."
+            raise Cancelled(msg)
+        try:
+            return finished.get(timeout=_POLL)
+        except queue.Empty:
+            pass
+        if self.client.status != "running":
+            msg = (
+                "The connection to the scheduler was lost. Start the cluster again, "
+                "and go on with --resume."
+            )
+            raise DeviceError(msg)
+        return None
+
+    def _result(self, future: Any, chunk: Chunk) -> ChunkResult:
+        from distributed import CancelledError, KilledWorker
+
+        numbers = f"frames {chunk.numbers[0]} to {chunk.numbers[-1]}"
+        try:
+            result: ChunkResult = future.result()
+        except LowDoseError:
+            raise
+        except KilledWorker as error:
+            msg = (
+                f"Several workers ended over {numbers} of {chunk.source}. Systems "
+                "that run short of memory end processes so: give each worker more, "
+                "or use smaller tiles."
+            )
+            raise OutOfMemoryError(msg) from error
+        except (CancelledError, OSError, TimeoutError) as error:
+            msg = (
+                f"{numbers} of {chunk.source} were lost with the connection to the "
+                f"cluster ({error}). Go on with --resume."
+            )
+            raise DeviceError(msg) from error
+        except Exception as error:
+            msg = (
+                f"A worker failed with {numbers} of {chunk.source}: {error!r}. See "
+                "the log of the worker; all of them need the same versions."
+            )
+            raise DeviceError(msg) from error
+        return result
+
+
+@contextmanager
+def _connected(address: str, patience: float) -> Iterator[Any]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        msg = (
+            "A cluster needs dask.distributed. Install it, here and on every worker, "
+            'with: pip install "napari-lowdose[distributed]"'
+        )
+        raise MissingExtraError(msg) from error
+    try:
+        client = Client(address, timeout=patience, set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        msg = (
+            f"No scheduler of a dask cluster answers at {address!r} ({error}). Start "
+            "one with `dask scheduler`, and give the address that it prints."
+        )
+        raise DeviceError(msg) from error
+    try:
+        begin = time.monotonic()
+        while not client.nthreads():
+            if time.monotonic() - begin > patience:
+                msg = (
+                    f"The scheduler at {address} has no worker. Start one with `dask "
+                    f"worker {address}`."
+                )
+                raise DeviceError(msg)
+            time.sleep(_POLL)
+        yield client
+    finally:
+        client.close()
