@@ -1,11 +1,16 @@
 """Cost of simulating, and how near the SBD preset comes to SBD, as Markdown tables.
 
-Seconds per image and peak memory of each preset, each in a fresh process, and the
-statistics of clean images of Pt on ceria beside those published with SBD::
+Seconds per image and peak memory of each preset, each in a fresh process with one
+thread, and the statistics of clean images of Pt on ceria beside those published with
+SBD::
 
     python benchmarks/simulation.py
-    python benchmarks/simulation.py --count 16 --presets sbd graphene
-    python benchmarks/simulation.py --statistics-only --count 64
+    python benchmarks/simulation.py --cost-only --presets graphene
+    python benchmarks/simulation.py --statistics-only --count 16
+
+Of each preset specimens are rendered until `--seconds` have passed, so the cost of all
+five takes about as many times that, and a minute for loading and compiling. Progress
+goes to the standard error, so that the tables can be sent to a file.
 """
 
 from __future__ import annotations
@@ -22,11 +27,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lowdose.simulation import drawn
+from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
+from lowdose.simulation.particle_presets import movie_preset, sbd_preset
 from lowdose.simulation.presets import PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from lowdose.simulation.rendering import Preset
+
+#: Each preset at a small size: it loads the libraries and compiles what the whole one
+#: needs.
+WARMING: dict[str, Callable[[], Preset]] = {
+    "sbd": lambda: sbd_preset(pixel_size=0.04, size=100),
+    "graphene": lambda: graphene_preset(pixel_size=0.04, size=12),
+    "crystals": lambda: crystals_preset(pixel_size=0.04, size=48),
+    "movie": lambda: movie_preset(pixel_size=0.044, size=100, frames=2),
+    "drawn": lambda: drawn.preset(size=32),
+}
+#: One thread, as the processes of `lowdose simulate` have.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: Time between two messages [s].
+PAUSE = 5.0
 #: What is known of SBD's clean images: nine public ones, and the raw PSNR (peak 1,
 #: unclamped) after Poisson noise of a whole test set.
 PUBLISHED = {
@@ -43,7 +68,7 @@ def main() -> None:
     """Measure what the command line asks for."""
     arguments = parse()
     if arguments.child is not None:
-        print(json.dumps(measure(arguments.child, arguments.count, arguments.seed)))
+        print(json.dumps(measure(arguments.child, arguments.seconds, arguments.seed)))
         return
     command = f"python {Path(sys.argv[0]).as_posix()} {' '.join(sys.argv[1:])}".strip()
     cores = os.cpu_count()
@@ -52,7 +77,7 @@ def main() -> None:
         f"{platform.system()}, Python {platform.python_version()}\n"
     )
     if not arguments.statistics_only:
-        print(cost_table(arguments))
+        print_cost(arguments)
     if not arguments.cost_only and "sbd" in PRESETS:
         print(statistics_table(arguments))
 
@@ -60,8 +85,15 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--presets", nargs="+", default=sorted(PRESETS))
-    parser.add_argument("--count", type=int, default=8, help="specimens of each preset")
+    parser.add_argument(
+        "--presets", nargs="+", default=sorted(PRESETS), choices=sorted(PRESETS)
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=50, help="time for each preset (default: 50)"
+    )
+    parser.add_argument(
+        "--count", type=int, default=8, help="specimens of the statistics (default: 8)"
+    )
     parser.add_argument("--seed", type=int, default=1)
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--statistics-only", action="store_true")
@@ -70,49 +102,70 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(name: str, count: int, seed: int) -> dict[str, Any]:
-    """Render specimens and return what it cost this process."""
+def measure(name: str, seconds: float, seed: int) -> dict[str, Any]:
+    """Render specimens for some time, at least one, and return what each image cost."""
     preset = PRESETS[name]
-    preset.render(seed, 0, None)  # loads the libraries and compiles
-    images, shape = 0, (0, 0)
+    tell(f"{name}: loading and compiling")
+    WARMING[name]().render(seed, 0, None)
+    images = specimens = 0
+    told = -PAUSE
     wall, cpu = time.perf_counter(), time.process_time()
-    for number in range(1, count + 1):
-        rendering = preset.render(seed, number, None)
+    while True:
+        rendering = preset.render(seed, specimens, None)
+        specimens += 1
         images += len(rendering.images)
-        shape = rendering.images.shape[1:]
+        spent = time.perf_counter() - wall
+        # One more is begun only if it is likely to end in time.
+        if spent * (specimens + 1) / specimens > seconds:
+            break
+        if spent > told + PAUSE:
+            told = spent
+            tell(f"{name}: {images} images after {spent:.0f} s")
+    tell(f"{name}: done, {images} images in {spent:.0f} s")
     return {
         "images": images,
-        "shape": shape,
-        "wall": (time.perf_counter() - wall) / images,
+        "specimens": specimens,
+        "shape": rendering.images.shape[1:],
+        "wall": spent / images,
         "cpu": (time.process_time() - cpu) / images,
         "memory": peak_memory(),
     }
 
 
-def cost_table(arguments: argparse.Namespace) -> str:
-    """Measure every preset in a process of its own."""
-    lines = [
-        "| preset | images | size [px] | s per image | CPU s per image "
-        "| peak memory [MiB] |",
-        "|---|---|---|---|---|---|",
-    ]
+def tell(message: str) -> None:
+    """Say on the standard error how far it is."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_cost(arguments: argparse.Namespace) -> None:
+    """Measure every preset in a process of its own, and print its row at once."""
+    print(
+        "| preset | images (specimens) | size [px] | s per image | CPU s per image "
+        "| peak memory [MiB] |\n|---|---|---|---|---|---|",
+        flush=True,
+    )
+    single = {**os.environ, **dict.fromkeys(THREADS, "1")}
     for name in arguments.presets:
         child = [sys.executable, __file__, "--child", name]
-        child += ["--count", str(arguments.count), "--seed", str(arguments.seed)]
-        done = subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True)
+        child += ["--seconds", str(arguments.seconds), "--seed", str(arguments.seed)]
+        done = subprocess.run(
+            child, check=True, stdout=subprocess.PIPE, text=True, env=single
+        )
         cost = json.loads(done.stdout.splitlines()[-1])
         height, width = cost["shape"]
-        lines.append(
-            f"| {name} | {cost['images']} | {height} x {width} | {cost['wall']:.2f} "
-            f"| {cost['cpu']:.2f} | {cost['memory']:.0f} |"
+        print(
+            f"| {name} | {cost['images']} ({cost['specimens']}) | {height} x {width} "
+            f"| {cost['wall']:.2f} | {cost['cpu']:.2f} | {cost['memory']:.0f} |",
+            flush=True,
         )
-    return "\n".join([*lines, ""])
+    print()
 
 
 def statistics_table(arguments: argparse.Namespace) -> str:
     """Compare the clean images of the preset ``sbd`` with SBD's."""
     rng = np.random.default_rng(arguments.seed)
     preset = PRESETS["sbd"]
+    tell(f"sbd: {arguments.count} specimens for the statistics")
     rows: list[list[float]] = []
     for number in range(arguments.count):
         images = preset.render(arguments.seed, number, None).images
