@@ -16,6 +16,7 @@ from lowdose.cli import (
     info,
     inspect,
     models,
+    networks,
     simulate,
     train,
 )
@@ -55,6 +56,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     inspect,
     compare,
     denoisers,
+    networks,
     models,
     info,
     simulate,
