@@ -1,11 +1,14 @@
-"""Drift between frames, by phase correlation."""
+"""Drift between frames, by cross-correlation, and only where it is beyond chance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import fourier_gaussian
+from scipy.signal.windows import tukey
+
+from lowdose.noise import noise_sigma
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,10 +18,16 @@ if TYPE_CHECKING:
 #: Blur before two frames are compared [px]: specimen is at low frequencies, and at a
 #: fraction of an electron per pixel the high ones are noise alone.
 _BLUR = 2.0
+#: Share of each side over which frames fade out, so that their borders do not match.
+_TAPER = 0.25
+#: The peak of the correlation must be above its value without drift by so many of
+#: its standard deviations under noise. It is the largest of many values, and those
+#: are higher by chance.
+_SIGNIFICANT = 4.0
 
 
 def shift_between(first: Image, second: Image) -> tuple[int, int]:
-    """Measure how far the second frame must be moved to lie on the first.
+    r"""Measure how far the second frame must be moved to lie on the first.
 
     Parameters
     ----------
@@ -29,13 +38,17 @@ def shift_between(first: Image, second: Image) -> tuple[int, int]:
     -------
     rows, columns : int
         In whole pixels: interpolation would blur the frame, and its noise with it.
+        (0, 0) where the frames correlate better at another place by no more than
+        noise alone would let them.
 
     Notes
     -----
-    Cross-correlation of the blurred, tapered frames less their mean, by
-    :func:`skimage.registration.phase_cross_correlation` without normalisation, which
-    does not amplify frequencies that hold noise alone. The implementation follows
-    [1]_.
+    The peak is found by :func:`skimage.registration.phase_cross_correlation` [1]_,
+    without normalisation to the phase, on the blurred and tapered frames. With A and B
+    their Fourier transforms and :math:`P_a, P_b` the power of their (white) noise, the
+    correlation at the shift exceeds that without any by chance with the variance
+    :math:`\sum 2 (1 - \cos\phi) (S (P_a + P_b) + P_a P_b)`, where :math:`\phi` is
+    the phase of the shift and S the power that both share.
 
     References
     ----------
@@ -44,15 +57,27 @@ def shift_between(first: Image, second: Image) -> tuple[int, int]:
     """
     from skimage.registration import phase_cross_correlation
 
-    taper = np.outer(*(np.hanning(n + 2)[1:-1] for n in first.shape))
+    taper = np.outer(*(tukey(n, _TAPER) for n in first.shape))
+    blur = fourier_gaussian(np.ones(first.shape), _BLUR)
     a, b = (
-        taper * (blurred - blurred.mean())
-        for blurred in (
-            gaussian_filter(f.astype(np.float64), _BLUR) for f in (first, second)
-        )
+        blur * np.fft.fft2(taper * (frame - frame.mean(dtype=np.float64)))
+        for frame in (first, second)
     )
-    shift, _, _ = phase_cross_correlation(a, b, normalization=None)  # type: ignore[no-untyped-call]
-    return round(float(shift[0])), round(float(shift[1]))
+    found, _, _ = phase_cross_correlation(  # type: ignore[no-untyped-call]
+        a, b, space="fourier", normalization=None
+    )
+    shift = round(float(found[0])), round(float(found[1]))
+    product = a * np.conj(b)
+    rows, columns = (np.fft.fftfreq(n) for n in first.shape)
+    phase = 2 * np.pi * (rows[:, None] * shift[0] + columns * shift[1])
+    aligned = (product * np.exp(1j * phase)).real
+    power = blur**2 * (taper**2).sum()
+    noise_a, noise_b = (power * noise_sigma(f) ** 2 for f in (first, second))
+    variance = np.maximum(aligned, 0) * (noise_a + noise_b) + noise_a * noise_b
+    # What differs between the two places is 1 - cos of the phase, in the power.
+    deviation = float(np.sqrt((variance * (1 - np.cos(phase)) * 2).sum()))
+    gained = float((aligned - product.real).sum())
+    return shift if gained > _SIGNIFICANT * deviation else (0, 0)
 
 
 def overlap(first: Image, second: Image, shift: tuple[int, int]) -> tuple[Image, Image]:

@@ -1,5 +1,10 @@
 import csv
-import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -7,170 +12,315 @@ import torch
 from safetensors.torch import load_file
 
 from lowdose import zoo
-from lowdose.errors import Cancelled, OutputError, ParameterError, TrainingError
+from lowdose.errors import (
+    Cancelled,
+    DeviceError,
+    OutOfMemoryError,
+    OutputError,
+    ParameterError,
+    TrainingError,
+)
 from lowdose.training import loop
-from lowdose.training.config import recipe_from_dict
+from lowdose.training.learner import Learner
+from lowdose.training.ways import drawings
 
-
-@pytest.fixture
-def recipe():
-    return recipe_from_dict(
-        {
-            "name": "tiny",
-            "title": "Tiny",
-            "summary": "For tests.",
-            "licence": "CC0-1.0",
-            "seed": 1,
-            "data": {"kinds": {"amorphous": 1.0}, "images": 4, "size": 48},
-            "network": {
-                "architecture": "unet2",
-                "options": {"scales": 2, "base": 4, "conditions": 2, "residual": True},
-            },
-            "training": {
-                "steps": 4,
-                "batch": 2,
-                "patch": 32,
-                "validate_every": 2,
-                "warmup": 1,
-                "precision": "float32",
-            },
-        }
-    )
+WEIGHTS = "weights.safetensors"
 
 
 @pytest.fixture(autouse=True)
 def few_validation_doses(monkeypatch):
-    monkeypatch.setattr(loop, "VALIDATION_DOSES", (5.0,))
+    monkeypatch.setattr(drawings, "VALIDATION_DOSES", (5.0,))
 
 
-def run(*args, **kwargs):
-    job = loop.iter_train(*args, **kwargs)
-    while True:
-        try:
-            next(job)
-        except StopIteration as stop:
-            return stop.value
+def stopping_after(steps):
+    """Return a should_stop that is true once so many training steps are made.
+
+    It is asked once more while the data is made ready.
+    """
+    asked = iter([False] * steps)
+    return lambda: next(asked, True)
 
 
-def test_a_training_leaves_a_model_that_denoises(recipe, tmp_path):
-    folder = run(recipe, tmp_path / "run")
-    denoiser = zoo.load_model(folder)
-    frame = np.random.default_rng(0).poisson(5, (32, 32)).astype(np.float32)
-    clean = denoiser.denoise_patches(frame[None, None], [denoiser.measure(frame)])
-    assert np.isfinite(clean).all()
-    card = zoo.read_card(folder)
-    assert card.details["training"]["steps"] == 4
-    assert card.halo > 0
-    with (tmp_path / "run" / "curve.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
-
-
-def test_resuming_gives_the_weights_of_an_uninterrupted_run(recipe, tmp_path):
-    straight = run(recipe, tmp_path / "straight")
-    asked = iter([False] * 4 + [False] * 2 + [True])  # four images, three steps
-    with pytest.raises(Cancelled, match="Stopped after step 3"):
-        run(recipe, tmp_path / "broken", should_stop=lambda: next(asked))
-    resumed = run(recipe, tmp_path / "broken", resume=True)
-    a, b = (load_file(f / "weights.safetensors") for f in (straight, resumed))
+def assert_same_weights(one, other):
+    a, b = (load_file(folder / WEIGHTS) for folder in (one, other))
     assert a.keys() == b.keys()
     for key, value in a.items():
         assert torch.equal(value, b[key]), key
 
 
-def test_no_time_left_stops_with_a_checkpoint(recipe, tmp_path):
-    with pytest.raises(Cancelled, match="is kept to resume"):
-        run(recipe, tmp_path, minutes=0)
-    assert (tmp_path / "checkpoint.pt").exists()
+def test_a_training_leaves_a_model_that_denoises(make_recipe, train, tmp_path):
+    trained, _ = train(make_recipe(), tmp_path / "run")
+    denoiser = zoo.load_model(trained.folder)
+    frame = np.random.default_rng(0).poisson(5, (32, 32)).astype(np.float32)
+    clean = denoiser.denoise_patches(frame[None, None], [denoiser.measure(frame)])
+    assert np.isfinite(clean).all()
+    card = zoo.read_card(trained.folder)
+    assert card.details["training"]["steps"] == trained.steps == 4
+    assert card.halo > 0
+    assert trained.ended == "steps"
+    assert (trained.folder / "validation.png").read_bytes()[1:4] == b"PNG"
+    with (trained.folder / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert {"loss", "learning_rate", "gain_dB", "psnr_dB", "ssim"} <= rows[0].keys()
 
 
-def test_a_folder_with_a_training_is_not_overwritten(recipe, tmp_path):
-    run(recipe, tmp_path)
-    with pytest.raises(OutputError, match="holds a training already"):
-        run(recipe, tmp_path)
+def test_the_folder_of_a_training_stands_for_its_model(make_recipe, train, tmp_path):
+    train(make_recipe(), tmp_path / "run")
+    assert zoo.load_model(tmp_path / "run").name == "tiny"
 
 
-def test_a_checkpoint_of_another_recipe_is_refused(recipe, tmp_path):
-    run(recipe, tmp_path)
-    other = dataclasses.replace(recipe, seed=2)
-    with pytest.raises(TrainingError, match="written by another recipe"):
-        run(other, tmp_path, resume=True)
+def test_a_report_has_what_a_live_view_needs(make_recipe, train, tmp_path):
+    _, reports = train(make_recipe(), tmp_path)
+    steps = [r for r in reports if isinstance(r, loop.TrainingProgress)]
+    assert steps[-1].done == steps[-1].total == 4
+    assert all(np.isfinite(r.loss) and r.learning_rate > 0 for r in steps)
+    validated = [r for r in steps if r.scores]
+    assert [r.done for r in validated] == [2, 4]
+    assert all(r.watched in r.scores for r in validated)
 
 
-def test_the_texts_of_a_recipe_may_change_under_way(recipe, tmp_path):
-    run(recipe, tmp_path)
-    mended = dataclasses.replace(recipe, title="Better", card={"limits": ["none"]})
-    card = zoo.read_card(run(mended, tmp_path, resume=True))
-    assert card.title == "Better"
-    assert card.details["limits"] == ["none"]
-
-
-def test_a_damaged_checkpoint_is_refused(recipe, tmp_path):
-    run(recipe, tmp_path)
-    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(TrainingError, match="is no checkpoint"):
-        run(recipe, tmp_path, resume=True)
-
-
-def test_a_loss_that_is_not_finite_stops_and_names_the_step(
-    recipe, tmp_path, monkeypatch
+def test_a_snapshot_denoises_as_the_model_saved_then_would(
+    make_recipe, train, tmp_path
 ):
-    losses = iter([1.0, 1.0, float("nan")])
-    learn = loop._State.learn
+    trained, reports = train(make_recipe(), tmp_path)
+    snapshot, saved = reports[-1].denoiser(), zoo.load_model(trained.folder)
+    frame = np.random.default_rng(0).poisson(5, (32, 32)).astype(np.float32)
+    results = [
+        d.denoise_patches(frame[None, None], [d.measure(frame)])
+        for d in (snapshot, saved)
+    ]
+    np.testing.assert_allclose(*results, rtol=1e-5)
+    assert snapshot.needs == saved.needs
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+def test_resuming_gives_the_weights_of_an_uninterrupted_run(
+    make_recipe, train, tmp_path, schedule
+):
+    recipe = make_recipe(schedule=schedule, patience=1, steps=6)
+    straight, _ = train(recipe, tmp_path / "straight")
+    with pytest.raises(Cancelled, match="Stopped after step 3"):
+        train(recipe, tmp_path / "broken", should_stop=stopping_after(3))
+    resumed, _ = train(recipe, tmp_path / "broken", resume=True)
+    assert_same_weights(straight.folder, resumed.folder)
+
+
+def test_a_killed_training_resumes_to_the_weights_of_200_steps_straight(
+    make_recipe, train, tmp_path
+):
+    recipe = make_recipe(steps=200, validate_every=50, checkpoint_every=100)
+    straight, _ = train(recipe, tmp_path / "straight")
+    code = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from lowdose.training.config import recipe_from_dict
+        from lowdose.training.loop import iter_train
+        from lowdose.training.ways import drawings
+        drawings.VALIDATION_DOSES = (5.0,)
+        recipe = recipe_from_dict({recipe.model_dump(exclude_none=True)!r})
+        for report in iter_train(recipe, Path({str(tmp_path / "killed")!r})):
+            print(report.done, flush=True)
+            if report.stage == "train" and report.done > 105:
+                print("kill", flush=True)
+                input()
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    with process:
+        for line in process.stdout:
+            if line.strip() == "kill":
+                process.send_signal(signal.SIGTERM if os.name == "nt" else 9)
+    assert process.returncode != 0
+    assert not (tmp_path / "killed" / "model").exists()
+    resumed, reports = train(recipe, tmp_path / "killed", resume=True)
+    assert reports[-1].done == 100
+    assert_same_weights(straight.folder, resumed.folder)
+    curves = [
+        [
+            {k: v for k, v in row.items() if k != "seconds"}
+            for row in csv.DictReader((f / "curve.csv").read_text().splitlines())
+        ]
+        for f in (straight.folder, resumed.folder)
+    ]
+    assert curves[0] == curves[1]
+
+
+def test_no_time_left_ends_with_a_model_and_a_checkpoint(
+    make_recipe, train, tmp_path
+):
+    trained, _ = train(make_recipe(steps=10**6), tmp_path, minutes=1e-9)
+    assert trained.ended == "time"
+    assert trained.steps == 1
+    assert (tmp_path / "last.pt").exists()
+    zoo.load_model(tmp_path)
+
+
+def test_the_schedule_ends_with_the_time_of_the_recipe(make_recipe, train, tmp_path):
+    recipe = make_recipe(steps=10**6, minutes=0.02)
+    started = time.perf_counter()
+    trained, reports = train(recipe, tmp_path)
+    assert trained.ended == "time"
+    assert time.perf_counter() - started < 60
+    assert reports[-1].learning_rate < 0.1 * recipe.learning_rate
+
+
+def test_a_training_can_be_ended_and_kept(make_recipe, train, tmp_path):
+    trained, _ = train(make_recipe(), tmp_path, should_finish=stopping_after(2))
+    assert (trained.ended, trained.steps) == ("asked", 3)
+    assert trained.scores["gain_dB"] == pytest.approx(
+        float(
+            list(csv.DictReader((tmp_path / "curve.csv").read_text().splitlines()))[-1][
+                "gain_dB"
+            ]
+        ),
+        rel=1e-4,
+    )
+
+
+def test_a_training_that_gets_no_better_ends_early(
+    make_recipe, train, tmp_path, monkeypatch
+):
+    scores = iter([1.0, 3.0, 2.0, 2.5, 9.0])
     monkeypatch.setattr(
-        loop._State, "learn", lambda *args: (learn(*args), next(losses))[1]
+        drawings.Drawings, "validate", lambda *_: {"gain_dB": next(scores)}
     )
-    with pytest.raises(TrainingError, match=r"loss of step 3 is nan.*checkpoint"):
-        run(recipe, tmp_path)
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    recipe = make_recipe(steps=100, validate_every=1, patience_to_stop=2)
+    trained, _ = train(recipe, tmp_path)
+    assert (trained.ended, trained.steps) == ("plateau", 4)
+    again, reports = train(recipe, tmp_path, resume=True)
+    assert (again.ended, reports[1:]) == ("plateau", [])
+
+
+def test_the_best_average_is_kept_where_it_is_asked_for(
+    make_recipe, train, tmp_path, monkeypatch
+):
+    scores = iter([5.0, 1.0, 1.0, 1.0])
+    monkeypatch.setattr(
+        drawings.Drawings, "validate", lambda *_: {"gain_dB": next(scores)}
+    )
+    recipe = make_recipe(steps=3, validate_every=1, keep="best")
+    trained, _ = train(recipe, tmp_path)
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert best["step"] == 1
+    for key, value in load_file(trained.folder / WEIGHTS).items():
+        assert torch.equal(value, best["average"][key])
+
+
+def test_a_folder_with_a_training_is_not_overwritten(make_recipe, train, tmp_path):
+    train(make_recipe(), tmp_path)
+    with pytest.raises(OutputError, match="holds a training already"):
+        train(make_recipe(), tmp_path)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(make_recipe, train, tmp_path):
+    train(make_recipe(), tmp_path)
+    with pytest.raises(TrainingError, match=r"another recipe: training.batch was 2"):
+        train(make_recipe(batch=3), tmp_path, resume=True)
+
+
+def test_the_texts_of_a_recipe_may_change_under_way(make_recipe, train, tmp_path):
+    train(make_recipe(), tmp_path)
+    mended = make_recipe(top={"title": "Better", "card": {"limits": ["none"]}})
+    trained, _ = train(mended, tmp_path, resume=True)
+    assert trained.card.title == "Better"
+    assert trained.card.details["limits"] == ["none"]
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_batch(
+    make_recipe, train, tmp_path, monkeypatch
+):
+    learn = Learner.learn
+
+    def failing(self, batch):
+        if self.step == 2:
+            batch.target[1] = np.nan
+        return learn(self, batch)
+
+    monkeypatch.setattr(Learner, "learn", failing)
+    with pytest.raises(
+        TrainingError, match=r"step 3 is not finite.* image \d, .*not finite.*last\.pt"
+    ) as caught:
+        train(make_recipe(), tmp_path)
+    assert str(caught.value).count("e-/px") == 1
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
     assert saved["step"] == 2
+    assert all(v.isfinite().all() for v in saved["network"].values())
 
 
-def test_the_learning_rate_rises_and_then_falls(recipe):
-    plan = dataclasses.replace(recipe.training, steps=100, warmup=10)
-    rates = [loop.learning_rate(step, plan) for step in range(101)]
-    assert np.argmax(rates) == 9
-    assert rates[0] == pytest.approx(0.1 * plan.learning_rate)
-    assert rates[-1] == pytest.approx(0.01 * plan.learning_rate)
+def test_a_divergence_says_to_lower_the_rate(make_recipe, train, tmp_path):
+    recipe = make_recipe(learning_rate=1e30, clip=0, steps=20)
+    with pytest.raises(TrainingError, match=r"lower training\.learning_rate"):
+        train(recipe, tmp_path)
 
 
-def test_a_restart_begins_a_lower_cosine_and_leaves_the_first_as_it_was(recipe):
-    plain = dataclasses.replace(recipe.training, steps=100, warmup=10)
-    longer = dataclasses.replace(plain, steps=150, restarts=[100], restart_factor=0.4)
-    first, both = (
-        [loop.learning_rate(step, plan) for step in range(plan.steps)]
-        for plan in (plain, longer)
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (RuntimeError("CUDA error: device-side assert"), DeviceError, "device-side"),
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemoryError, "batch"),
+    ],
+)
+def test_a_device_that_fails_loses_no_checkpoint(
+    make_recipe, train, tmp_path, monkeypatch, error, raised, message
+):
+    learn = Learner.learn
+
+    def failing(self, batch):
+        if self.step == 3:
+            raise error
+        return learn(self, batch)
+
+    monkeypatch.setattr(Learner, "learn", failing)
+    with pytest.raises(raised, match=rf"{message}.*last\.pt, is kept") as caught:
+        train(make_recipe(), tmp_path)
+    assert not isinstance(caught.value, RuntimeError)
+    monkeypatch.setattr(Learner, "learn", learn)
+    trained, _ = train(make_recipe(), tmp_path, resume=True)
+    assert trained.steps == 4
+
+
+def test_a_training_can_begin_with_a_model(make_recipe, train, tmp_path):
+    first, _ = train(make_recipe(), tmp_path / "first")
+    onward = make_recipe(
+        steps=1, learning_rate=1e-12, top={"start": str(first.folder), "network": None}
     )
-    assert both[:100] == first
-    assert both[100] == pytest.approx(0.4 * plain.learning_rate)
-    assert both[-1] < 0.02 * plain.learning_rate
-
-
-def test_a_training_can_begin_with_a_model(recipe, tmp_path):
-    first = run(recipe, tmp_path / "first")
-    plan = dataclasses.replace(
-        recipe.training, steps=1, learning_rate=1e-12, freeze_norm=0
-    )
-    onward = dataclasses.replace(recipe, start=str(first), training=plan)
-    second = run(onward, tmp_path / "second")
-    a, b = (load_file(f / "weights.safetensors") for f in (first, second))
+    second, _ = train(onward, tmp_path / "second")
+    a, b = (load_file(f.folder / WEIGHTS) for f in (first, second))
     for key, value in a.items():
         torch.testing.assert_close(b[key], value, rtol=0, atol=1e-6)
+    assert second.card.details["training"]["start"] == str(first.folder)
 
 
-def test_a_model_of_another_network_is_no_beginning(recipe, tmp_path):
-    first = run(recipe, tmp_path / "first")
-    network = dataclasses.replace(
-        recipe.network, options={**recipe.network.options, "base": 8}
-    )
-    other = dataclasses.replace(recipe, start=str(first), network=network)
+def test_fine_tuning_leaves_the_statistics_of_normalisation_as_they_are(
+    make_recipe, train, tmp_path
+):
+    first, _ = train(make_recipe(), tmp_path / "first")
+    tuned, _ = train(make_recipe(top={"start": str(first.folder)}), tmp_path / "second")
+    a, b = (load_file(f.folder / WEIGHTS) for f in (first, tuned))
+    statistics = [key for key in a if "running" in key]
+    assert statistics
+    assert all(torch.equal(a[key], b[key]) for key in statistics)
+    assert not all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_model_of_another_network_is_no_beginning(make_recipe, train, tmp_path):
+    first, _ = train(make_recipe(), tmp_path / "first")
+    network = {"architecture": "unet2", "options": {"scales": 2, "base": 8}}
+    other = make_recipe(network=network, top={"start": str(first.folder)})
     with pytest.raises(ParameterError, match="is of another network"):
-        run(other, tmp_path / "second")
+        train(other, tmp_path / "second")
 
 
-def test_frozen_normalisation_keeps_its_statistics(recipe, tmp_path):
-    plan = dataclasses.replace(recipe.training, freeze_norm=2)
-    run(dataclasses.replace(recipe, training=plan), tmp_path)
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+def test_frozen_normalisation_keeps_its_statistics(make_recipe, train, tmp_path):
+    train(make_recipe(freeze_norm=2), tmp_path)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
     for key, value in saved["network"].items():
         if "running" in key:
             assert torch.equal(value, saved["average"][key]), key
@@ -178,9 +328,23 @@ def test_frozen_normalisation_keeps_its_statistics(recipe, tmp_path):
             assert value == 2
 
 
-def test_training_lowers_the_error(recipe, tmp_path):
-    plan = dataclasses.replace(recipe.training, steps=300, validate_every=150, batch=4)
-    run(dataclasses.replace(recipe, training=plan), tmp_path)
+def test_a_loss_that_is_wrong_for_the_targets_is_refused(
+    make_recipe, train, tmp_path, movie
+):
+    data = {"way": "thinning", "stack": str(movie)}
+    with pytest.raises(ParameterError, match="use 'poisson' or 'mse'"):
+        train(make_recipe(data=data, loss="rmse"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_lowers_the_error(make_recipe, train, tmp_path, precision):
+    recipe = make_recipe(steps=200, validate_every=100, batch=4, precision=precision)
+    train(recipe, tmp_path)
     with (tmp_path / "curve.csv").open() as file:
         first, last = (float(row["loss"]) for row in csv.DictReader(file))
     assert last < 0.95 * first
+
+
+def test_patches_larger_than_the_drawings_are_refused(make_recipe, train, tmp_path):
+    with pytest.raises(ParameterError, match="patch=64 is larger than data.size=48"):
+        train(make_recipe(patch=64), tmp_path)

@@ -318,9 +318,9 @@ def _doubts(frames: Sequence[Image]) -> list[str]:
     if not counting(frames).poisson:
         doubts.append(
             "Thinning assumes Poisson noise, but the variance of the fine detail is "
-            "not that of its mean. If the frames are sums of weighted, "
-            "gain-corrected or rescaled ones, set data.gain, or learn by "
-            "way='blind-spot'; strong structure as fine as a pixel looks the same, and is no harm."
+            "not that of its mean. If the frames are sums of weighted, gain-corrected "
+            "or rescaled ones, set data.gain, or learn by way='blind-spot'; strong "
+            "structure as fine as a pixel looks the same, and is no harm."
         )
     rows, columns = noise_correlation(frames)
     if max(rows, columns) > CORRELATED:
