@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import warnings
 from dataclasses import dataclass
@@ -104,16 +105,14 @@ def denoise_chunk(chunk: Chunk) -> ChunkResult:
         )
         raise InputError(msg)
     check_unchanged(path, chunk.identity)
-    with warnings.catch_warnings(record=True) as caught:
+    # One at a time in a process: a GPU has one user, what is warned of is known to be
+    # of this chunk, and a filter uses the other threads for its tiles.
+    with _held.lock, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LowDoseWarning)
         image = io.read(path, dataset=chunk.dataset)
         out = _Frames(image.shape)
-        denoiser, lock = _held.get(chunk.spec, chunk.description)
-        # A network is placed, and on a GPU alone; filters keep no state.
-        with lock:
-            denoise(
-                image, denoiser, options=chunk.options, out=out, frames=chunk.numbers
-            )
+        denoiser = _held.get(chunk.spec, chunk.description)
+        denoise(image, denoiser, options=chunk.options, out=out, frames=chunk.numbers)
     frames = [out.frames[number] for number in chunk.numbers]
     return ChunkResult(
         numbers=chunk.numbers,
@@ -129,23 +128,21 @@ class _Held:
     """The denoiser of this process: loaded once, for as long as it is asked for."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._key = ""
-        self._denoiser: Denoiser | None = None
-        self._lock = threading.Lock()
+        #: To be held by who uses it.
+        self.lock = threading.Lock()
         #: How many were loaded, for the tests.
         self.loads = 0
+        self._key = ""
+        self._denoiser: Denoiser | None = None
 
-    def get(
-        self, spec: DenoiserSpec, description: Mapping[str, Any]
-    ) -> tuple[Denoiser, Any]:
-        with self._guard:
-            if self._denoiser is None or self._key != spec.key:
-                self._denoiser = spec.load(description)
-                self._key = spec.key
-                self._lock = threading.Lock()
-                self.loads += 1
-            return self._denoiser, self._lock
+    def get(self, spec: DenoiserSpec, description: Mapping[str, Any]) -> Denoiser:
+        """Return the denoiser of a specification that describes itself so."""
+        key = f"{spec.key} {json.dumps(description, sort_keys=True, default=str)}"
+        if self._denoiser is None or self._key != key:
+            self._denoiser = spec.load(description)
+            self._key = key
+            self.loads += 1
+        return self._denoiser
 
 
 _held = _Held()
