@@ -43,18 +43,25 @@ def test_every_map_is_written_with_its_calibration(folder, capsys):
 
 
 def test_the_page_holds_everything_itself(folder):
-    assert run(folder) == 0
+    assert run(folder, "--map", "residuals") == 0
     page = (folder / "out" / "index.html").read_text(encoding="utf-8")
     assert "data:image/png;base64" in page
     assert 'src="http' not in page
-    for words in ("In words", "expected error", "Provenance", "gaussian", "counts"):
+    for words in (
+        "In words",
+        "residual power",
+        "Provenance",
+        "gaussian",
+        "standard dev",
+    ):
         assert words in page
     assert (folder / "out" / "panel.png").read_bytes().startswith(b"\x89PNG")
     json.loads((folder / "out" / "inspection.json").read_text(encoding="utf-8"))
 
 
 def test_without_a_denoiser_only_what_needs_none_is_made(folder, capsys):
-    assert run(folder, denoised="bare.tif") == 0
+    makers = ("--map", "bootstrap", "--map", "residuals")
+    assert run(folder, *makers, denoised="bare.tif") == 0
     said = capsys.readouterr()
     assert "does not name a denoiser" in said.err
     assert "not made: bootstrap" in said.out
