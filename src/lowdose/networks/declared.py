@@ -152,8 +152,8 @@ def derive(
     return Declaration(
         name=variant.name,
         parameters=parameters,
-        receptive_field=field and (field.least, field.greatest),
-        halo=field and field.halo,
+        receptive_field=(field.least, field.greatest) if field else None,
+        halo=field.halo if field else None,
         multiple=multiple,
         frames=frames,
         conditions=conditions,

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 #: A network that sees further sees the whole image [px].
 _LIMIT = 2560
 
+#: Where the search begins [px]. A kernel so dilated that a NaN leaps over the whole
+#: image that it is put into would not be seen.
+_FIRST = 256
+
 #: How many images are followed at once.
 _BATCH = 16
 
@@ -61,7 +65,7 @@ def measure_field(
         None where the network sees the whole image.
     """
     network.eval()
-    reach = max(32, 4 * multiple)
+    reach = max(_FIRST, 4 * multiple)
     while reach // 2 < _LIMIT:
         found = _reaches(network, multiple, channels, reach)
         halo = max(max(pair) for pair in found if pair)
