@@ -100,9 +100,10 @@ def _section(one: TrustMap) -> str:
         for key, value in one.numbers.items()
         if isinstance(value, (int, float, str)) or value is None
     }
+    unit = "" if one.unit == "1" else f" [{one.unit}]"
     return "\n".join(
         [
-            f"<h3>{html.escape(one.name)}</h3>",
+            f"<h3>{html.escape(one.name + unit)}</h3>",
             f"<p>{html.escape(one.meaning)}</p>",
             picture,
             *_list(one.caveats, "caveat"),

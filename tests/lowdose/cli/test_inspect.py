@@ -52,7 +52,7 @@ def test_the_page_holds_everything_itself(folder):
         "residual power",
         "Provenance",
         "gaussian",
-        "standard dev",
+        "residual [standard deviations]",
     ):
         assert words in page
     assert (folder / "out" / "panel.png").read_bytes().startswith(b"\x89PNG")
