@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 _BLUR = 2.0
 #: Share of each side over which frames fade out, so that their borders do not match.
 _TAPER = 0.25
+#: Times that a shift is measured anew on what is left.
+_ROUNDS = 5
 #: The peak of the correlation must be above its value without drift by so many of
 #: its standard deviations under noise. It is the largest of many values, and those
 #: are higher by chance.
 _SIGNIFICANT = 4.0
+#: The same for a correction of a shift that is beyond chance.
+_FURTHER = 0.5
 
 
 def shift_between(first: Image, second: Image) -> tuple[int, int]:
@@ -55,6 +59,21 @@ def shift_between(first: Image, second: Image) -> tuple[int, int]:
     .. [1] M. Guizar-Sicairos, S. T. Thurman, J. R. Fienup, "Efficient subpixel image
        registration algorithms", Opt. Lett. 33, 156 (2008). doi:10.1364/OL.33.000156
     """
+    total = 0, 0
+    for _ in range(_ROUNDS):
+        # Each time of what both show after the shift so far: what only one shows
+        # draws the peak towards no shift.
+        a, b = overlap(first, second, total)
+        if min(a.shape) < min(first.shape) // 2:
+            return total
+        further = _shift_once(a, b, _FURTHER if any(total) else _SIGNIFICANT)
+        if further == (0, 0):
+            break
+        total = total[0] + further[0], total[1] + further[1]
+    return total
+
+
+def _shift_once(first: Image, second: Image, least: float) -> tuple[int, int]:
     from skimage.registration import phase_cross_correlation
 
     taper = np.outer(*(tukey(n, _TAPER) for n in first.shape))
@@ -77,7 +96,7 @@ def shift_between(first: Image, second: Image) -> tuple[int, int]:
     # What differs between the two places is 1 - cos of the phase, in the power.
     deviation = float(np.sqrt((variance * (1 - np.cos(phase)) * 2).sum()))
     gained = float((aligned - product.real).sum())
-    return shift if gained > _SIGNIFICANT * deviation else (0, 0)
+    return shift if gained > least * deviation else (0, 0)
 
 
 def overlap(first: Image, second: Image, shift: tuple[int, int]) -> tuple[Image, Image]:

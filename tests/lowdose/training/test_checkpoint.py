@@ -39,8 +39,8 @@ def test_a_disk_that_is_full_while_torch_writes_keeps_it_too(saved, monkeypatch)
     monkeypatch.setattr(
         type(saved),
         "open",
-        lambda self, mode="r", *a, **k: (
-            open("/dev/full", mode) if mode == "wb" else real_open(self, mode, *a, **k)
+        lambda self, mode="r", *a, **k: real_open(
+            type(self)("/dev/full") if mode == "wb" else self, mode, *a, **k
         ),
     )
     with pytest.raises(OutputError, match=r"cannot be written.*is kept"):
@@ -74,7 +74,9 @@ def test_a_pickle_that_would_run_a_program_is_refused(saved):
 
 def test_a_checkpoint_of_another_version_is_refused(saved):
     torch.save({"format": 99, "step": 1}, saved)
-    with pytest.raises(TrainingError, match=r"format 99; this version .* reads format 2"):
+    with pytest.raises(
+        TrainingError, match=r"format 99; this version .* reads format 2"
+    ):
         checkpoint.load(saved)
 
 

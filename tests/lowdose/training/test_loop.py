@@ -152,9 +152,7 @@ def test_a_killed_training_resumes_to_the_weights_of_200_steps_straight(
     assert curves[0] == curves[1]
 
 
-def test_no_time_left_ends_with_a_model_and_a_checkpoint(
-    make_recipe, train, tmp_path
-):
+def test_no_time_left_ends_with_a_model_and_a_checkpoint(make_recipe, train, tmp_path):
     trained, _ = train(make_recipe(steps=10**6), tmp_path, minutes=1e-9)
     assert trained.ended == "time"
     assert trained.steps == 1
@@ -346,5 +344,5 @@ def test_training_lowers_the_error(make_recipe, train, tmp_path, precision):
 
 
 def test_patches_larger_than_the_drawings_are_refused(make_recipe, train, tmp_path):
-    with pytest.raises(ParameterError, match="patch=64 is larger than data.size=48"):
+    with pytest.raises(ParameterError, match=r"patch=64 is larger than data\.size=48"):
         train(make_recipe(patch=64), tmp_path)

@@ -6,7 +6,8 @@ from lowdose.training.schedule import Plateau, learning_rate
 
 def rates(recipe, **kwargs):
     return [
-        learning_rate(step, recipe, **kwargs) for step in range(recipe.training.steps + 1)
+        learning_rate(step, recipe, **kwargs)
+        for step in range(recipe.training.steps + 1)
     ]
 
 
@@ -20,9 +21,7 @@ def test_the_learning_rate_rises_and_then_falls(make_recipe):
 
 def test_a_restart_begins_a_lower_cosine_and_leaves_the_first_as_it_was(make_recipe):
     first = rates(make_recipe(steps=100, warmup=10))
-    both = rates(
-        make_recipe(steps=150, warmup=10, restarts=[100], restart_factor=0.4)
-    )
+    both = rates(make_recipe(steps=150, warmup=10, restarts=[100], restart_factor=0.4))
     assert both[:100] == first[:100]
     assert both[100] == pytest.approx(0.4e-3)
     assert both[-1] < 2e-5
