@@ -27,7 +27,8 @@ class _GuidedReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradients[0].clamp(min=0) * (x > 0)
+        passed: Tensor = gradients[0].clamp(min=0) * (x > 0)
+        return passed
 
 
 class _Replacing(TorchFunctionMode):
@@ -42,7 +43,7 @@ class _Replacing(TorchFunctionMode):
     ) -> Any:
         del types
         if func in _RELUS:
-            return _GuidedReLU.apply(args[0])
+            return _GuidedReLU.apply(args[0])  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))
 
 

@@ -6,14 +6,14 @@ the neighbouring columns, and the column :math:`g`. Absence is :math:`a = 0` *wh
 the* :math:`b_k`. The statistic is the contrast :math:`T = \sum_i v_i y_i`, where
 :math:`v = (g - \sum_k c_k \varphi_k) / \lambda` with :math:`c` such that
 :math:`\sum_i v_i \varphi_{k,i} = 0` for every k: the efficient score of Poisson
-regression [1]_, also known as the Hotelling observer. Under absence its mean is zero for
-any background of that form, its variance :math:`\sum v_i^2 \lambda_i`, and its tail is
-computed by saddlepoint, not taken as normal. The same contrast on the denoised image
+regression [1]_, also known as the Hotelling observer. Under absence its mean is zero
+for any background of that form, its variance :math:`\sum v_i^2 \lambda_i`, and its tail
+is computed by saddlepoint, not taken as normal. The same contrast on the denoised image
 gives the height that it claims, :math:`a = T(d) / T(g)`; then the mean is zero for the
 denoised image without the column too, whatever its shape.
 
-**Against vacuum.** Absence is the rate of the vacuum inside the disk of the column; that
-rate is itself measured, and its error is part of the test.
+**Against vacuum.** Absence is the rate of the vacuum inside the disk of the column;
+that rate is itself measured, and its error is part of the test.
 
 References
 ----------

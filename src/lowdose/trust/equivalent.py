@@ -212,12 +212,13 @@ def iter_equivalent_filter(
         raise ParameterError(msg)
     measures = loaded.measure(frames[loaded.needs.frames_before])
     yield Progress(stage="equivalent filter", done=0, total=1)
+    caveats: tuple[str, ...] = ()
     if isinstance(loaded, Differentiable):
         patch = cut_patch(frames, loaded.needs, row, column)
         value, slopes = loaded.differentiate(
             patch.data, measures, patch.row, patch.column, guided=options.guided
         )
-        weights, caveats = patch.gathered(slopes), ()
+        weights = patch.gathered(slopes)
     elif options.guided:
         msg = (
             f"{loaded.name!r} is no network, and guided backpropagation goes through "

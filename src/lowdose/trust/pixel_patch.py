@@ -52,13 +52,10 @@ class PixelPatch:
         ndarray, shape (F, H, W), float32
             0 outside the patch.
         """
-        frame = np.zeros((len(slopes), *self.shape), np.float64)
-        np.add.at(
-            frame,
-            (slice(None), self.rows[:, None], self.columns[None]),
-            slopes,
-        )
-        return frame.astype(np.float32)
+        height, width = self.shape
+        place = (self.rows[:, None] * width + self.columns[None]).ravel()
+        summed = [np.bincount(place, part.ravel(), height * width) for part in slopes]
+        return np.stack(summed).reshape(-1, height, width).astype(np.float32)
 
 
 def cut_patch(

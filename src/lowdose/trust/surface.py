@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lowdose.trust.columns import Columns
 
 #: Largest circumradius of a triangle of the particle, in column spacings.
-_ALPHA: Final = 1.2
+_ALPHA: Final = 0.85
 
 
 def surface_columns(
@@ -35,8 +35,9 @@ def surface_columns(
     columns : Columns
         At least three.
     alpha_nm, alpha_px : float, optional
-        Largest circumradius [nm] or [px]. By default 1.2 times the median distance to
-        the nearest column: triangles of a lattice pass, gaps of one column do not.
+        Largest circumradius [nm] or [px]. By default 0.85 times the median distance to
+        the nearest column: triangles of square (0.71) and hexagonal (0.58) lattices
+        pass, the gap of a missing column (1.0) does not.
     border : float, optional
         Columns this near to the border of the image [px] are no surface, because the
         specimen goes on beyond it. The median distance by default.
