@@ -160,10 +160,10 @@ class Preview:
     seconds: float
 
 
-def _mark_unfinished(out: NDArray[np.float32], should_stop: ShouldStop) -> None:
+def _mark_unfinished(out: Any, should_stop: ShouldStop) -> None:
     """Make frames that are not done transparent, so that the noisy ones are seen."""
-    if isinstance(out, np.memmap):
-        return  # writing a large file twice costs more than black frames do
+    if not isinstance(out, np.ndarray):
+        return  # what is not written of a Zarr array is NaN anyway
     for frame in out.reshape(-1, *out.shape[-2:]):
         if should_stop():
             msg = "Stopped before the first tile."
