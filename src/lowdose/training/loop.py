@@ -183,7 +183,7 @@ def _opened(
         folder=folder,
         patch=recipe.training.patch,
         frames=int(network.options.get("frames", 1)),
-        blind=network.architecture.startswith("blind-spot"),
+        blind=network.architecture == "blind_spot",
         normalisation=network.normalisation,
         given=given,
     )

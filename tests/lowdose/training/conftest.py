@@ -8,7 +8,8 @@ from lowdose.simulation import procedural
 from lowdose.training.config import recipe_from_dict
 from lowdose.training.examples import Setting
 from lowdose.training.loop import iter_train
-from lowdose.training.ways import iter_open
+from lowdose.training.tables import build
+from lowdose.training.ways import config_of, iter_open
 
 NETWORK = {
     "architecture": "unet2",
@@ -67,7 +68,8 @@ def train():
 def open_way(tmp_path):
     """Return a function that opens a way to learn by its [data] table."""
 
-    def run(config, **setting):
+    def run(table, **setting):
+        config = build(config_of(table["way"]), table, "data")
         opening = iter_open(
             config, Setting(**{"seed": 1, "folder": tmp_path, "patch": 32, **setting})
         )

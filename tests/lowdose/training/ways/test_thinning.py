@@ -8,16 +8,10 @@ from lowdose.noise import NoiseModel, thin
 from lowdose.training.ways.thinning import thinned_measures
 
 
-def config(path, **changes):
-    return {"way": "thinning", "stack": str(path), **changes}
-
-
 @pytest.fixture
 def build(open_way):
-    from lowdose.training.ways import config_of
-
     def run(path, setting=None, **changes):
-        table = config_of("thinning").model_validate(config(path, **changes))
+        table = {"way": "thinning", "stack": str(path), **changes}
         return open_way(table, **(setting or {}))
 
     return run
