@@ -11,7 +11,7 @@ the loss 1, and networks with different scalings can be compared::
 
 Each network has a process of its own, whose peak memory is given. A row is kept in the
 JSON file as soon as it is measured, and what is in the file is not measured again. All
-together do 1.5e14 multiplications, which two idle cores need about half an hour for;
+together do 7e13 multiplications, which two idle cores need 15 to 30 minutes for;
 twice the patch takes four times as long. A network that has not done its steps after
 ``--minutes`` is stopped, and its row says how many it has done.
 """

@@ -72,11 +72,12 @@ def row(declaration: Declaration) -> tuple[str, ...]:
     """Return what fits into a table, in the order of :data:`COLUMNS`."""
     variant = find_variant(declaration.name)
     onnx = declaration.exports["ONNX"]
+    plural = "" if declaration.conditions == 1 else "s"
     kinds = [
         word
         for word, holds in (
             ("blind", declaration.blind),
-            (f"{declaration.conditions} conditions", declaration.conditions),
+            (f"{declaration.conditions} condition{plural}", declaration.conditions),
         )
         if holds
     ]
