@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Fewest blocks of the size of a column, and smallest share of the image.
 _FEWEST_BLOCKS: Final = 12
 _SMALLEST: Final = 0.01
+#: Regions that are looked at, from the largest on.
+_TRIED: Final = 5
 #: Structure in the vacuum that leaves no confidence, in heights of a column.
 _STRUCTURE: Final = 0.25
 #: Confidence below which a region is none.
@@ -52,11 +54,12 @@ def find_vacuum(counted: Counted, columns: Columns) -> Vacuum:
     """Find the largest region that is flat and free of columns.
 
     The pixels farther from every column than one column spacing fall into connected
-    regions. In each, the scatter of the counts between blocks of the size of a column,
-    less what Poisson statistics make, is the structure left; the largest region whose
-    structure is small against the height of the columns is the vacuum. A flat support
-    of amorphous carbon cannot be told from vacuum, and need not be: it is what a
-    column would have to stand out from.
+    regions (where a denoised image shows columns all over the vacuum: farther than
+    2.8 standard deviations of a column). In each, the scatter of the counts between
+    blocks of the size of a column, less what Poisson statistics make, is the structure
+    left; the largest region whose structure is small against the height of the columns
+    is the vacuum. A flat support of amorphous carbon cannot be told from vacuum, and
+    need not be: it is what a column would have to stand out from.
 
     Parameters
     ----------
@@ -79,20 +82,21 @@ def find_vacuum(counted: Counted, columns: Columns) -> Vacuum:
     at = np.rint(columns.positions).astype(int)
     away[tuple(np.clip(at, 0, np.array(away.shape) - 1).T)] = False
     distance = ndimage.distance_transform_edt(away)
-    free = (distance > max(spacing, 2 * columns.radius)) & counted.valid
-    labels, number = ndimage.label(free)
-    sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
-    best = 0.0
-    for label in np.argsort(sizes)[::-1][:5] + 1:
-        mask = labels == label
-        if mask.mean() < _SMALLEST:
-            break
-        confidence = _flatness(counted, columns, mask)
-        if confidence >= _CONFIDENCE:
-            rate = float(counted.electrons[mask].mean())
-            return Vacuum(mask=mask, rate=rate, confidence=confidence, drawn=False)
-        best = max(best, confidence)
-    largest = float(sizes.max() / away.size) if number else 0.0
+    best, largest = 0.0, 0.0
+    for margin in (max(spacing, 2 * columns.radius), 2 * columns.radius):
+        free = (distance > margin) & counted.valid
+        labels, number = ndimage.label(_opened(free, columns.radius))
+        sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
+        for label in np.argsort(sizes)[::-1][:_TRIED] + 1:
+            mask = labels == label
+            largest = max(largest, float(mask.mean()))
+            if mask.mean() < _SMALLEST:
+                break
+            confidence = _flatness(counted, columns, mask)
+            if confidence >= _CONFIDENCE:
+                rate = float(counted.electrons[mask].mean())
+                return Vacuum(mask=mask, rate=rate, confidence=confidence, drawn=False)
+            best = max(best, confidence)
     msg = (
         "No vacuum was found in view: the largest region without columns has "
         f"{largest:.1%} of the pixels, and no region is flat enough (best confidence "
@@ -147,6 +151,19 @@ def drawn_vacuum(counted: Counted, columns: Columns, mask: ArrayLike) -> Vacuum:
         raise ParameterError(msg)
     confidence = _flatness(counted, columns, region)
     return Vacuum(mask=region, rate=rate, confidence=confidence, drawn=True)
+
+
+def _opened(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """Return the parts of a region into which a disk fits (a morphological opening)."""
+    # Padded, so that a region may end at the border of the image.
+    width = int(np.ceil(radius)) + 1
+    padded = np.pad(mask, width, mode="edge")
+    core = ndimage.distance_transform_edt(padded) > radius
+    if not core.any():
+        return np.zeros_like(mask)
+    near = ndimage.distance_transform_edt(~core) <= radius
+    inner = near[width:-width, width:-width]
+    return np.asarray(inner & mask, bool)
 
 
 def _flatness(counted: Counted, columns: Columns, mask: NDArray[np.bool_]) -> float:

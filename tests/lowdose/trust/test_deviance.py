@@ -13,8 +13,8 @@ from lowdose.trust.deviance import (
     DevianceOptions,
     iter_local_deviance,
     local_deviance,
-    standard_score,
 )
+from lowdose.trust.disk_counts import standard_score
 
 
 def rate(shape=(160, 180)):
