@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import lowdose
 from lowdose.cli import (
+    bench,
     compare,
     demo,
     denoise,
@@ -61,6 +62,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     info,
     simulate,
     train,
+    bench,
     demo,
 )
 

@@ -273,6 +273,7 @@ def _step(image: Micrograph, runner: PatchRunner) -> Step:
             "device": runner.work.place.device,
             "precision": runner.work.place.precision,
             "tile": list(runner.plan.tile_shape),
+            "batch": runner.work.batch,
             "options": runner.options.to_dict(),
         },
     )
