@@ -26,6 +26,8 @@ from lowdose.training.hardware import Hardware, is_leader, make_fabric, translat
 from lowdose.training.learner import Learner, network_of
 from lowdose.training.logs import Curve
 from lowdose.training.result import TrainedModel, snapshot, write_result
+from lowdose.zoo.cards import read_card
+from lowdose.zoo.shelf import TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -268,7 +270,18 @@ class _Run:
             learner.take_average(best)
         if not self.scores or learner.recipe.training.keep == "best":
             self.scores = self.way.validate(learner.apply)
-        return write_result(learner, self.way, self.folder, self.scores, ended)
+        if is_leader():
+            write_result(learner, self.way, self.folder, self.scores)
+        learner.fabric.barrier()
+        if learner.fabric.world_size > 1:
+            torch.distributed.destroy_process_group()
+        return TrainedModel(
+            folder=self.folder / TRAINED,
+            card=read_card(self.folder / TRAINED),
+            steps=learner.step,
+            scores=dict(self.scores),
+            ended=ended,
+        )
 
     def _step(
         self, should_stop: ShouldStop, should_finish: ShouldStop
@@ -329,7 +342,8 @@ class _Run:
             return "plateau"
         if plan.minutes is not None and learner.seconds >= 60 * plan.minutes:
             return "time"
-        if self.budget is not None and spent >= 60 * self.budget:
+        # A run that makes no step at all would leave nothing to go on from.
+        if self.budget is not None and spent > 0 and spent >= 60 * self.budget:
             return "time"
         return ""
 

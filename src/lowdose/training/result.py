@@ -17,7 +17,7 @@ from PIL import Image
 from lowdose.errors import OutputError
 from lowdose.networks.fusing import fuse
 from lowdose.training.logs import CURVE
-from lowdose.zoo.cards import ModelCard, read_card
+from lowdose.zoo.cards import ModelCard
 from lowdose.zoo.network_denoiser import NetworkDenoiser
 from lowdose.zoo.package import describe_input, save_model
 from lowdose.zoo.shelf import TRAINED
@@ -62,8 +62,8 @@ class TrainedModel:
 
 
 def write_result(
-    learner: Learner, way: Way, folder: Path, scores: Mapping[str, float], ended: str
-) -> TrainedModel:
+    learner: Learner, way: Way, folder: Path, scores: Mapping[str, float]
+) -> Path:
     """Write the model folder of a training.
 
     Parameters
@@ -76,12 +76,11 @@ def write_result(
         Of the training.
     scores : mapping
         Of the last validation.
-    ended : str
-        See :class:`TrainedModel`.
 
     Returns
     -------
-    TrainedModel
+    Path
+        The model folder.
 
     Raises
     ------
@@ -131,10 +130,7 @@ def write_result(
             "checkpoint beside it is kept: resume once there is room."
         )
         raise OutputError(msg) from error
-    card = read_card(model)
-    return TrainedModel(
-        folder=model, card=card, steps=learner.step, scores=dict(scores), ended=ended
-    )
+    return model
 
 
 def snapshot(learner: Learner, described: dict[str, Any]) -> Denoiser:
