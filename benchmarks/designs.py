@@ -35,7 +35,7 @@ from lowdose import networks
 from lowdose.networks.normalising import CONDITIONS, column, measure
 from lowdose.noise import NoiseModel
 from lowdose.simulation.dataset import Dataset
-from lowdose.training.data import network_input
+from lowdose.training.examples import network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -244,7 +244,7 @@ def observed(
     """Draw counts, and return what a network sees of them, with the measures."""
     counts = rng.poisson(clean).astype(np.float32)
     measures = [measure(frame, NoiseModel()) for frame in counts]
-    return network_input(counts, measures, conditions=told), measures
+    return network_input(counts[:, None], measures, conditions=told), measures
 
 
 def crop(

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 #: No tile is worth cutting for a network that sees further than this [px].
 _LIMIT = 2048
 
+#: Reach that is tried first [px].
+_FIRST = 256
+
 
 def measure_halo(network: nn.Module, *, multiple: int, channels: int = 1) -> int | None:
     """Measure the distance beyond which no input pixel changes an output pixel.
@@ -37,7 +40,8 @@ def measure_halo(network: nn.Module, *, multiple: int, channels: int = 1) -> int
         The halo [px], or None where the network sees the whole image.
     """
     network.eval()
-    reach = 4 * multiple
+    # Wide enough that no single dilated kernel leaps over the window unseen.
+    reach = max(4 * multiple, _FIRST)
     while reach <= _LIMIT:
         # One row of the image is enough: every operator here is the same along both
         # axes, and square to a row's neighbours.

@@ -137,3 +137,8 @@ def test_fusing_changes_nothing_but_rounding():
 def test_a_network_that_cannot_be_built_is_refused(architecture, options, message):
     with pytest.raises(ParameterError, match=message):
         networks.build(architecture, **options)
+
+
+def test_a_single_dilated_kernel_is_not_leapt_over():
+    kernel = torch.nn.Conv2d(1, 1, 3, padding=50, dilation=50)
+    assert measure_halo(kernel, multiple=1) == 50
