@@ -126,7 +126,7 @@ def test_fusing_changes_nothing_but_rounding():
 @pytest.mark.parametrize(
     ("architecture", "options", "message"),
     [
-        ("unet3", {}, "Did you mean 'unet2'"),
+        ("unett2", {}, "Did you mean 'unet2'"),
         ("unet2", {"scale": 2}, "Did you mean 'scales'"),
         ("unet2", {"scales": 3}, r"scales=3 is not built; use one of \[2, 4, 6\]"),
         ("unet2", {"base": 0}, "base=0"),
