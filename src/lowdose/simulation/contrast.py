@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 CLASSES: Final = ("black", "intermediate", "white", "none")
 #: Share of the swing about the vacuum that is above it, below which columns count as
 #: black and above which as white.
-_BLACK, _WHITE = 1 / 6, 0.57
+_BLACK, _WHITE = 0.22, 0.61
 #: A swing below this share of the vacuum shows no specimen.
 _FLAT: Final = 0.02
 
@@ -22,8 +22,8 @@ def contrast_class(image: ArrayLike, vacuum: float) -> str:
 
     SBD sort their images by whether atom columns look white, black or in between, by
     eye. Here: with a the 99.5th percentile of the image minus the vacuum, and b the
-    vacuum minus the 0.5th percentile, the image is white where a/(a+b) is above 0.57,
-    black where it is below 1/6, and intermediate between. It is of class "none" where
+    vacuum minus the 0.5th percentile, the image is white where a/(a+b) is above 0.61,
+    black where it is below 0.22, and intermediate between. It is of class "none" where
     a + b is below 2 % of the vacuum, as in an image of vacuum alone.
 
     Parameters

@@ -42,10 +42,13 @@ _SERIES: Final = 4
 _DEFOCUS: Final = 20
 #: What is left of the contrast, so that the relative standard deviation of the images
 #: is that of SBD's.
-_CONTRAST: Final = (0.44, 0.51)
-#: Vibration [nm], as of one instrument on a good day. More would blur away what little
-#: contrast columns have near focus, where it is all at high frequencies.
-_VIBRATION: Final = (0.012, 0.02)
+_CONTRAST: Final = (0.43, 0.485)
+#: Vibration [nm] and focal spread [nm], of one instrument on a good day: the latter is
+#: that of a Schottky emitter, 0.3 to 0.4 eV rms, with a chromatic aberration of 1.5 to 1.6 mm
+#: at 300 keV. More of either blurs away what little contrast columns have near focus,
+#: where it is all at high frequencies, and damps beams that a real image keeps.
+_VIBRATION: Final = (0.014, 0.018)
+_FOCAL_SPREAD: Final = (1.8, 2.6)
 #: Size of the view [nm], a little more than the image.
 _VIEW: Final = 4.4
 _ENERGY: Final = 300.0
@@ -259,5 +262,6 @@ def _draw_optics(rng: Generator) -> Optics:
     return dataclasses.replace(
         Optics.draw(rng),
         vibration=float(rng.uniform(*_VIBRATION)),
+        focal_spread=float(rng.uniform(*_FOCAL_SPREAD)),
         contrast=float(rng.uniform(*_CONTRAST)),
     )

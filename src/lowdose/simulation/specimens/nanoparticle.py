@@ -29,7 +29,7 @@ CONTENTS: Final = ("both", "particle", "support", "vacuum")
 #: Classes of surface defects; see :class:`NanoparticleParameters`.
 DEFECTS: Final = ("D0", "D1", "D2", "Dh", "Ds")
 #: Standard deviation of the tilts that are drawn, about either axis [°].
-_MISTILT: Final = 1.0
+_MISTILT: Final = 0.8
 #: Vacuum that is left above a particle, where the view has room [nm].
 _ABOVE: Final = 0.25
 
@@ -173,7 +173,7 @@ class NanoparticleParameters:
         in one half of the draws, up to 10° in the others; SBD's five defect classes
         with equal chance; of 100 draws about 3 are the particle alone, 3 the support
         alone and 1 vacuum. Tilts about x and y of up to 4° either way, normal with a
-        standard deviation of 1°: who looks for columns tilts towards the zone axis.
+        standard deviation of 0.8°: who looks for columns tilts towards the zone axis.
         The interface lies near the middle of the view as in SBD's images (their
         notebooks look for the particle in rows 100 to 360 of 727), lower for particles
         that are taller than what is above it.
@@ -195,7 +195,7 @@ class NanoparticleParameters:
         # The particle's height, and a little vacuum over it.
         needed = (size / 2 * (1 + contact) + _ABOVE) / height
         thickness = rng.uniform(3, 6)
-        depth = min(size * rng.uniform(0.6, 1.05), thickness)
+        depth = min(size * rng.uniform(0.75, 1.05), thickness)
         turned = rng.uniform(-180, 180) if rng.random() < 0.5 else rng.uniform(-10, 10)
         return cls(
             content=str(rng.choice(CONTENTS, p=[0.93, 0.03, 0.03, 0.01])),
