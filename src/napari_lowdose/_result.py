@@ -187,6 +187,13 @@ def frame_index(viewer: ViewerModel, layer: Image) -> tuple[int, ...]:
     )
 
 
+def frame_number(viewer: ViewerModel, layer: Image) -> int:
+    """Return the number, counted through all frames, of the frame in view."""
+    shape = layer.data[0].shape if layer.multiscale else layer.data.shape
+    index = frame_index(viewer, layer)
+    return int(np.ravel_multi_index(index, shape[:-2])) if index else 0
+
+
 def _add_above(viewer: ViewerModel, layer: Image, uid: str) -> None:
     """Insert a layer directly above the one with this id, or on top."""
     ids = [str(x.unique_id) for x in viewer.layers]

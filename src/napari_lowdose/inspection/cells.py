@@ -65,6 +65,11 @@ class Cells:
         cell = self._cells.get(DENOISED)
         return cell.marks if cell is not None and self._evidence is not None else None
 
+    @property
+    def width(self) -> int:
+        """Width of the frame [px]."""
+        return int(self._frames[NOISY].shape[1])
+
     def in_world(self, row: float, column: float) -> tuple[float, float]:
         """Return where a pixel of the frame lies in the world of the viewer."""
         y, x = self._cells[NOISY].image.data_to_world((row, column))[-2:]
@@ -138,7 +143,7 @@ class Cells:
             points += list(columns.positions)
             colours += list(evidence_colours(self._evidence))
             sizes += [2.6 * columns.radius] * len(columns)
-            widths += [0.16] * len(columns)
+            widths += [0.1] * len(columns)
         if self._chosen is not None:
             points.append(self._chosen)
             colours.append(_CHOSEN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Colours in a map.
 _STEPS: Final = 256
+#: First digits of a round number.
+_ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 #: Maps of a few large values, whose limits no share of the pixels may decide.
 _PEAKED: Final = ("equivalent filter", "guided backpropagation")
 #: What is not known: mid grey, which is in none of the maps.
@@ -43,11 +46,18 @@ def colour_map(scale: Scale) -> Colormap:
 
 
 def limits_of(one: TrustMap) -> tuple[float, float]:
-    """Return the values at the ends of the colours of a map."""
+    """Return the values at the ends of the colours of a map.
+
+    Those of diverging maps are round numbers: napari's colour bars have few ticks, and
+    none but the zero where the last ones lie just outside.
+    """
     values = np.asarray(one.image, dtype=np.float64)
-    if one.name in _PEAKED and (reach := _reach(values)):
-        return -reach, reach
-    return colour_limits(values, one.scale)
+    if one.scale != "diverging":
+        return colour_limits(values, one.scale)
+    peaked = one.name in _PEAKED
+    reach = _reach(values) if peaked else colour_limits(values, one.scale)[1]
+    reach = _rounded_up(reach) or 1.0
+    return -reach, reach
 
 
 def weights_rgba(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -74,6 +84,15 @@ def weights_rgba(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _reach(values: NDArray[Any]) -> float:
     return float(np.abs(np.nan_to_num(values)).max(initial=0.0))
+
+
+def _rounded_up(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return power * next(
+        digit for digit in _ROUND if value <= digit * power * (1 + 1e-9)
+    )
 
 
 @cache

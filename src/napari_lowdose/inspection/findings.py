@@ -23,6 +23,9 @@ _UNDECIDED: Final = 0.1
 _LARGEST: Final = 0.05
 _BEYOND: Final = 0.01
 
+#: Units that are too long for a title over a picture.
+_SHORT: Final = {"standard deviations": "σ"}
+
 #: Marks, so that no verdict is told by its colour alone, and colours of the
 #: Okabe-Ito set, which readers with deficient colour vision tell apart.
 _MARKS: Final = {"good": "✓", "doubtful": "?", "bad": "✗"}
@@ -155,8 +158,6 @@ def about_filter(found: EquivalentFilter) -> str:
     radius = f"{found.radius_px:.3g} px"
     if found.radius_nm is not None:
         radius += f" ({found.radius_nm:.3g} nm)"
-    # For a mean-preserving filter of a bright frame the bias is a small difference of
-    # large numbers, so it is told beside what it is a part of.
     lines = [
         f"Effective radius {radius}; half of the weight within "
         f"{found.half_radius_px:.3g} px.",
@@ -164,10 +165,9 @@ def about_filter(found: EquivalentFilter) -> str:
         f"{found.weighted_sum:.4g}; net bias {found.net_bias:.3g} counts.",
     ]
     if found.beyond:
-        shares = ", ".join(
-            f"{share:.1%} beyond {n}" for n, share in found.beyond.items()
-        )
-        lines.append(f"Of the weight lie {shares} column spacings.")
+        spacings = ", ".join(str(n) for n in found.beyond)
+        shares = ", ".join(f"{share:.1%}" for share in found.beyond.values())
+        lines.append(f"Weight beyond {spacings} column spacings: {shares}.")
     caveats = [c for one in found.maps for c in one.caveats]
     text = "".join(f"{html.escape(line)}<br>" for line in lines)
     return (
@@ -178,7 +178,7 @@ def about_filter(found: EquivalentFilter) -> str:
 
 def titled(name: str, unit: str) -> str:
     """Return a name with its unit, as it stands on a colour bar."""
-    return name if unit in ("", "1") else f"{name} [{unit}]"
+    return name if unit in ("", "1") else f"{name} [{_SHORT.get(unit, unit)}]"
 
 
 def _number(value: float | str | None) -> str:

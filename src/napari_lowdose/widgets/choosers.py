@@ -143,6 +143,11 @@ class DenoiserBox(QComboBox):
         return self.currentData() or ""
 
     @property
+    def infos(self) -> list[DenoiserInfo]:
+        """Descriptions of all denoisers that can be chosen."""
+        return list(self._infos.values())
+
+    @property
     def info(self) -> DenoiserInfo | None:
         """Description of the chosen denoiser."""
         return self._infos.get(self.name)

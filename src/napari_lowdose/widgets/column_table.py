@@ -37,19 +37,19 @@ class _Columns(QAbstractTableModel):
             size = evidence.columns.pixel_size
             unit = "px" if size is None else "nm"
             self._headings = [
-                (f"x [{unit}]", "Position, from the centre of the first pixel."),
-                (f"y [{unit}]", "Position, from the centre of the first pixel."),
                 (
                     "evidence [nats]",
                     "Above 0 the counts want the column, below 0 they do not.",
                 ),
                 ("q", "False discovery rate at which it counts as supported."),
-                ("height [e-/px]", "Over its surroundings, as the counts say."),
                 ("verdict", "What the counts say at a false discovery rate of 5 %."),
+                (f"x [{unit}]", "Position, from the centre of the first pixel."),
+                (f"y [{unit}]", "Position, from the centre of the first pixel."),
+                ("height [e-/px]", "Over its surroundings, as the counts say."),
             ]
             positions = evidence.columns.positions * (size or 1.0)
             self._rows = [
-                (float(x), float(y), float(llr), float(q), float(height), verdict)
+                (float(llr), float(q), verdict, float(x), float(y), float(height))
                 for (y, x), llr, q, height, verdict in zip(
                     positions,
                     evidence.llr,
@@ -128,7 +128,7 @@ class ColumnTable(QTableView):
     def show_evidence(self, evidence: ColumnEvidence | None) -> None:
         """Show these columns, or none."""
         self._columns.show(evidence)
-        self.sortByColumn(2, Qt.SortOrder.AscendingOrder)
+        self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
 
     def select(self, number: int, *, quietly: bool = False) -> None:
         """Select a column by its number, and scroll to it.

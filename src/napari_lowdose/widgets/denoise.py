@@ -19,11 +19,14 @@ from napari_lowdose._layers import (
     take_snapshot,
     to_micrograph,
 )
+from napari_lowdose._memory import last_values
 from napari_lowdose._messages import describe, describe_cancelled, explain
 from napari_lowdose._provenance import (
     find_pair,
 )
+from napari_lowdose._result import frame_number
 from napari_lowdose._settings import read_settings
+from napari_lowdose._suggesting import SuggestRequest
 from napari_lowdose.widgets.choices import Choices
 from napari_lowdose.widgets.compare import CompareRow, Pair
 from napari_lowdose.widgets.docked import TeardownOnClose
@@ -31,10 +34,15 @@ from napari_lowdose.widgets.preview import LivePreview
 from napari_lowdose.widgets.progress import ProgressRow
 from napari_lowdose.widgets.runner import Runner
 from napari_lowdose.widgets.section import ColumnScroll
+from napari_lowdose.widgets.suggest import SuggestBox, candidates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari.viewer
     from napari.layers import Image
+
+    from lowdose.parameters import Value
 
 
 class DenoiseWidget(TeardownOnClose):
@@ -55,10 +63,11 @@ class DenoiseWidget(TeardownOnClose):
         settings = read_settings()
         self._viewer = viewer
         self._loader = Loader()
-        self._waiting = False
+        self._waiting: Callable[[], None] | None = None
         self._status = ""
         self._notes: list[str] = []
         self.choices = Choices(viewer, settings)
+        self.suggest = SuggestBox()
         self.preview_box = QCheckBox("Live preview")
         self.preview_box.setToolTip(
             "Denoises the visible part of the frame in view, and again whenever you\n"
@@ -96,19 +105,17 @@ class DenoiseWidget(TeardownOnClose):
         if self.choices.problem() or self._busy:
             return
         self._notes = []
-        self.preview_box.setChecked(False)
-        if self.preview.busy:
-            # Two workers at a time would leave Python's warning filters in disorder:
-            # each puts back, when it ends, those that it found when it began.
-            self._waiting = True
-            self._say("")
-        else:
-            self._begin()
+        self._after_preview(self._begin)
+
+    def rank(self) -> None:
+        """Compare all denoisers on the frame in view, and offer them in their order."""
+        if not self.choices.problem() and not self._busy:
+            self._after_preview(self._begin_ranking)
 
     def cancel(self) -> None:
         """Stop the run and take its result back."""
-        if self._waiting:
-            self._waiting = False
+        if self._waiting is not None:
+            self._waiting = None
             self._say(describe_cancelled(None))
         else:
             self.runner.cancel()
@@ -152,12 +159,13 @@ class DenoiseWidget(TeardownOnClose):
     def teardown(self) -> None:
         """Stop the work and take back what is unfinished; the dock was closed."""
         self.runner.close()
+        self.suggest.close_for_good()
         self.preview.close()
         self.compare.close_comparison()
 
     @property
     def _busy(self) -> bool:
-        return self._waiting or self.runner.busy
+        return self._waiting is not None or self.runner.busy or self.suggest.busy
 
     def _source(self) -> Image | None:
         return self.choices.layers.layer
@@ -169,6 +177,7 @@ class DenoiseWidget(TeardownOnClose):
         column = QVBoxLayout(content)
         for part in (
             self.choices,
+            self.suggest,
             self.preview_box,
             self.run_button,
             self.progress,
@@ -190,6 +199,10 @@ class DenoiseWidget(TeardownOnClose):
         self.preview.switched_off.connect(self._on_preview_switched_off)
         self.preview.quiet.connect(self._on_preview_quiet)
         self.run_button.clicked.connect(self.run)
+        self.suggest.asked.connect(self.rank)
+        self.suggest.taken.connect(self._on_taken)
+        self.suggest.state_changed.connect(self._render)
+        self.suggest.said.connect(self._say)
         self.calibrate_button.clicked.connect(self.calibrate)
         self.progress.cancel_clicked.connect(self.cancel)
         self.runner.state_changed.connect(self._render)
@@ -198,6 +211,37 @@ class DenoiseWidget(TeardownOnClose):
         self.runner.said.connect(self._say)
 
     # What happens.
+
+    def _after_preview(self, begin: Callable[[], None]) -> None:
+        """Switch the preview off, and begin something when its worker has ended.
+
+        Two workers at a time would leave Python's warning filters in disorder: each
+        puts back, when it ends, those that it found when it began.
+        """
+        self.preview_box.setChecked(False)
+        if self.preview.busy:
+            self._waiting = begin
+            self._say("")
+        else:
+            begin()
+
+    def _begin_ranking(self) -> None:
+        layer = self._source()
+        if not self.choices.problem() and layer is not None:
+            self.suggest.start(
+                SuggestRequest(
+                    image=to_micrograph(take_snapshot(layer)),
+                    frame=frame_number(self._viewer, layer),
+                    candidates=candidates(
+                        self.choices.denoisers.infos, last_values(self._viewer)
+                    ),
+                    options=self.choices.options.options(),
+                )
+            )
+
+    def _on_taken(self, name: str, values: dict[str, Value]) -> None:
+        self.choices.denoisers.choose(name)
+        self.choices.set_values(values)
 
     def _begin(self) -> None:
         layer, info = self._source(), self.choices.denoisers.info
@@ -234,6 +278,7 @@ class DenoiseWidget(TeardownOnClose):
         )
 
     def _on_layer_changed(self) -> None:
+        self.suggest.forget()
         self._say("")
         self.preview.refresh()
 
@@ -249,9 +294,9 @@ class DenoiseWidget(TeardownOnClose):
         self.preview_box.setChecked(False)
 
     def _on_preview_quiet(self) -> None:
-        if self._waiting:
-            self._waiting = False
-            self._begin()
+        begin, self._waiting = self._waiting, None
+        if begin is not None:
+            begin()
             self._render()
 
     # What is shown.
@@ -273,11 +318,12 @@ class DenoiseWidget(TeardownOnClose):
         self.choices.allow(not busy)
         self.preview_box.setEnabled(not problem and not busy)
         self.run_button.setEnabled(not problem and not busy)
+        self.suggest.allow(not problem and not busy, problem)
         self.run_button.setToolTip(
             problem or "Denoise every frame of the layer into a new layer."
         )
         self.progress.show_state(
-            JobState.RUNNING if self._waiting else self.runner.state
+            JobState.RUNNING if self._waiting is not None else self.runner.state
         )
         layer = self._source()
         uncalibrated = layer is not None and file_of(layer) is not None

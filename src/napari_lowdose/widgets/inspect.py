@@ -28,7 +28,7 @@ from napari_lowdose._denoising import Loader
 from napari_lowdose._jobs import JobController
 from napari_lowdose._layers import LayerSnapshot, take_snapshot, to_micrograph
 from napari_lowdose._messages import explain, is_expected
-from napari_lowdose._result import frame_index
+from napari_lowdose._result import frame_number
 from napari_lowdose._settings import read_settings, use_models_folder
 from napari_lowdose.inspection.cells import Cells
 from napari_lowdose.inspection.exporting import ExportRequest
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 _ACROSS: Final = 12
 #: Distance of a click from a column that still means it, in radii of a column.
 _NEAR: Final = 1.5
+#: Share of the width of its cell that a picture takes, beside its colour bar.
+_ROOM: Final = 0.84
 
 
 class InspectWidget(TeardownOnClose):
@@ -142,8 +144,7 @@ class InspectWidget(TeardownOnClose):
             self.view.leave()
         elif self._cells is not None and not self.view.active:
             self._show_cells()
-            self._viewer.reset_view()
-            self._fit = float(self._viewer.scene.camera.zoom)
+            self._fit_pictures()
         self._render()
 
     def show_column(self, number: int) -> None:
@@ -238,8 +239,8 @@ class InspectWidget(TeardownOnClose):
             noisy=to_micrograph(self._source),
             denoised=to_micrograph(take_snapshot(denoised)),
             noisy_id=self._source.uid,
-            frame=self._frame(noisy),
-            denoised_frame=self._frame(denoised),
+            frame=frame_number(self._viewer, noisy),
+            denoised_frame=frame_number(self._viewer, denoised),
             recorded=recorded if self.choices.again.isChecked() else None,
             checks=self.choices.chosen(),
             noise=self.choices.noise(),
@@ -251,12 +252,6 @@ class InspectWidget(TeardownOnClose):
             ),
             loader=self._loader,
         )
-
-    def _frame(self, layer: Image) -> int:
-        """Return the number of the frame in view."""
-        shape = layer.data[0].shape if layer.multiscale else layer.data.shape
-        index = frame_index(self._viewer, layer)
-        return int(np.ravel_multi_index(index, shape[:-2])) if index else 0
 
     def _find_filter(self) -> None:
         inspected = self._inspected
@@ -295,6 +290,19 @@ class InspectWidget(TeardownOnClose):
         y, x = self._cells.in_world(row, column)
         camera.center = (*tuple(camera.center)[:-2], y, x)
         camera.zoom = max(float(camera.zoom), self._fit * max(1.0, times))
+
+    def _fit_pictures(self) -> None:
+        """Show whole pictures, with room for their colour bars on the right."""
+        self._viewer.reset_view()
+        camera = self._viewer.scene.camera
+        assert self._cells is not None
+        left, right = self._cells.in_world(0, 0)[1], self._cells.in_world(0, 1)[1]
+        width = (right - left) * self._cells.width
+        camera.zoom *= _ROOM
+        # The picture ends where it ended, and the room is on one side of it.
+        *before, x = tuple(camera.center)
+        camera.center = (*before, x + width * (1 - _ROOM) / (2 * _ROOM))
+        self._fit = float(camera.zoom)
 
     def _show_cells(self) -> None:
         if self._cells is None:

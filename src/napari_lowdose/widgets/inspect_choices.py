@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Shapes
@@ -18,12 +17,11 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from lowdose.parameters import Parameter
-from lowdose.units import UNITS, convert
 from napari_lowdose._layers import take_snapshot, to_micrograph, why_not
-from napari_lowdose._messages import readable
 from napari_lowdose._provenance import find_layer, find_pair
 from napari_lowdose.inspection.checks import CHECKS
 from napari_lowdose.inspection.drawn import drawn_mask
+from napari_lowdose.inspection.pairing import made_by_words, mismatch
 from napari_lowdose.inspection.recorded import latest_result, recorded_denoiser
 from napari_lowdose.widgets.choosers import LayerBox
 from napari_lowdose.widgets.form import ParameterForm, shrink
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.inference import DenoiseOptions
-    from lowdose.micrograph import Axis, Micrograph
+    from lowdose.micrograph import Micrograph
     from lowdose.noise import NoiseModel
     from napari_lowdose._settings import Settings
     from napari_lowdose.inspection.recorded import Recorded
@@ -158,7 +156,7 @@ class InspectChoices(QWidget):
         for layer in (noisy, denoised):
             if why := why_not(layer):
                 return why
-        if why := _mismatch(_read(noisy), _read(denoised)):
+        if why := mismatch(_read(noisy), _read(denoised)):
             return why
         return "" if self.chosen() else "Tick at least one check."
 
@@ -306,58 +304,10 @@ class InspectChoices(QWidget):
         for check in CHECKS:
             self.checks[check.name].setEnabled(usable or not check.needs_denoiser)
         self.detector.setVisible(self.form.values()["noise"] == _GIVEN)
-        self.made_by.setText(_made_by(self.denoised.layer, recorded))
+        self.made_by.setText(made_by_words(self.denoised.layer, recorded))
         self.made_by.setVisible(bool(self.made_by.text()))
         self.changed.emit()
 
 
 def _read(layer: Image) -> Micrograph:
     return to_micrograph(take_snapshot(layer))
-
-
-def _made_by(layer: Image | None, recorded: Recorded | None) -> str:
-    if layer is None:
-        return ""
-    if recorded is None:
-        return (
-            "What made the denoised layer is not recorded in it: checks that run the "
-            "denoiser again are left out."
-        )
-    values = ", ".join(f"{name} {value}" for name, value in recorded.values.items())
-    return f"Made by {recorded.denoiser}" + (f" ({values})." if values else ".")
-
-
-def _mismatch(noisy: Micrograph, denoised: Micrograph) -> str:
-    """Return why two layers cannot be of the same frame, or an empty text."""
-    if noisy.frame_shape != denoised.frame_shape:
-        (h, w), (height, width) = noisy.frame_shape, denoised.frame_shape
-        return (
-            f"Frames of the denoised layer have {width} × {height} px, those of the "
-            f"noisy one {w} × {h} px. Choose the denoised image of this very layer, "
-            "neither binned nor cropped."
-        )
-    if denoised.n_frames not in (1, noisy.n_frames):
-        return (
-            f"The denoised layer has {denoised.n_frames} frames, the noisy one "
-            f"{noisy.n_frames}. Choose two layers of the same frames."
-        )
-    for one, other in zip(
-        noisy.calibration.axes[-2:], denoised.calibration.axes[-2:], strict=True
-    ):
-        if one.calibrated and other.calibrated and not _same_size(one, other):
-            return (
-                f"A pixel of the denoised layer is {readable(other)}, one of the noisy "
-                f"layer {readable(one)}. Choose two layers of the same scale."
-            )
-    return ""
-
-
-def _same_size(one: Axis, other: Axis) -> bool:
-    assert one.spacing is not None
-    assert one.unit is not None
-    assert other.spacing is not None
-    assert other.unit is not None
-    if UNITS[one.unit][0] != UNITS[other.unit][0]:
-        return False
-    spacing = convert(other.spacing, other.unit, one.unit)
-    return math.isclose(one.spacing, spacing, rel_tol=1e-3)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtGui import QImage, QPixmap, QResizeEvent
 from qtpy.QtWidgets import (
     QLabel,
     QListWidget,
@@ -128,6 +128,7 @@ class InspectResults(QWidget):
             self.map_section,
         ):
             column.addWidget(section)
+        column.addStretch(1)
 
     def _item(self, name: str) -> QListWidgetItem:
         item = QListWidgetItem(name)
@@ -169,8 +170,27 @@ class InspectResults(QWidget):
             )
 
 
+class _Text(QLabel):
+    """Rich text that is as high as it needs to be at the width that it is given.
+
+    A wrapped QLabel hints at the height of another width than that, and a
+    :class:`Section` takes the hint for the most that it may have.
+    """
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802  (Qt)
+        super().resizeEvent(event)
+        self._fit()
+
+    def setText(self, text: str) -> None:  # noqa: N802  (Qt)
+        super().setText(text)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setFixedHeight(max(1, self.heightForWidth(self.width())))
+
+
 def _text_label() -> QLabel:
-    label = QLabel()
+    label = _Text()
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.RichText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
