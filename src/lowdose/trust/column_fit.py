@@ -18,6 +18,8 @@ _SAMPLES: Final = 3
 #: Pairs of neighbours to hold in memory at once.
 _PAIRS: Final = 1000
 _ITERATIONS: Final = 15
+#: Relative gain of a step below which a fit is finished.
+_SETTLED: Final = 1e-6
 #: How often the neighbours are taken off anew.
 _SWEEPS: Final = 3
 #: Furthest that a fit may move, and the narrowest and widest it may be, in scales.
@@ -88,11 +90,12 @@ def fit_gaussians(
     for _ in range(_SWEEPS):
         data = windows.without_neighbours(parameters)
         if move:
-            free, held = _fit(windows, data, parameters, start, sign)
-            # Where the width runs away (overlapping, oblong columns) it is fixed.
-            fixed_width, also = _fit(windows, data, start, start, sign, width=False)
-            parameters = np.where(held[:, None], free, fixed_width)
-            held = held | also
+            parameters, held = _fit(windows, data, parameters, start, sign)
+            if not held.all():
+                # Where the width runs away (overlapping, oblong columns) it is fixed.
+                narrow, also = _fit(windows, data, start, start, sign, width=False)
+                parameters = np.where(held[:, None], parameters, narrow)
+                held = held | also
         parameters[~held, :3] = start[~held, :3]
         linear = _linear(windows, data, parameters)
         fixed = np.ones(len(peaks), bool) if not move else ~held
@@ -191,7 +194,11 @@ def _fit(
         )
         trial_cost = _cost(windows, data, trial)
         better = trial_cost < cost
+        gained = np.where(better, cost - trial_cost, 0.0)
+        settled = bool((gained <= _SETTLED * cost).all())
         current[better], cost[better] = trial[better], trial_cost[better]
+        if settled and (better | (damping > 1)).all():
+            break
         damping = np.where(better, damping / 5, np.minimum(damping * 5, 1e6))
     moved = np.hypot(*(current[:, :2] - start[:, :2]).T)
     relative = np.exp(current[:, 2]) / scale
