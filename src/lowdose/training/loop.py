@@ -225,6 +225,10 @@ class _Run:
         reported = (learner.step, 0.0)
         since: list[float] = []
         ended = self._over(0.0)
+        if not ended and learner.recipe.start and learner.step == 0:
+            # What it begins with is to be beaten, and may be the best there is.
+            self._validate(curve)
+            yield self._progress(first, clock.seconds, since, validated=True)
         while not ended:
             started = time.perf_counter()
             loss, stop, finish = self._step(should_stop, should_finish)

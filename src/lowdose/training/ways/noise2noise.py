@@ -49,8 +49,9 @@ if TYPE_CHECKING:
 _HELD_OUT, _SIZE = 8, 256
 #: The frames of a pair may differ so much in the mean, relative to it.
 _MEANS = 0.05
-#: Correlation of the frames of a pair, blurred, from which on they show the same.
-_ALIKE = 0.05
+#: Pairs that are looked at for whether they show the same, how they are blurred [px],
+#: and how far beyond chance they must correlate.
+_LOOKED_AT, _BLUR, _SIGNIFICANT = 16, 2.0, 3.0
 
 
 class Config(Table):
@@ -196,6 +197,7 @@ def iter_open(
         yield Progress(
             stage="register", done=number, total=len(pairs), seconds=clock.seconds
         )
+    doubts += _doubt_of_likeness(twins)
     largest = max((max(abs(y), abs(x)) for y, x in shifts), default=0)
     if largest:
         doubts.append(
@@ -266,16 +268,28 @@ def _doubts(a: Image, b: Image, name: str) -> list[str]:
             f"{name}: the means differ ({means[0]:g} and {means[1]:g} counts), so the "
             "dose or the specimen changed between the frames; the means were levelled."
         )
+    return doubts
+
+
+def _doubt_of_likeness(twins: Sequence[Twins]) -> list[str]:
+    """Say so where all pairs together are no more alike than noise would be."""
     from scipy.ndimage import gaussian_filter
 
-    smooth = [gaussian_filter(image.astype(np.float64), 2.0) for image in (a, b)]
-    alike = float(np.corrcoef(smooth[0].ravel(), smooth[1].ravel())[0, 1])
-    if alike < _ALIKE:
-        doubts.append(
-            f"{name}: the frames have nothing in common (correlation {alike:.2f} after "
-            "blurring); if they are of different places, the result will be flat."
-        )
-    return doubts
+    chosen = [twins[n] for n in np.linspace(0, len(twins) - 1, _LOOKED_AT).astype(int)]
+    alike, pixels = [], 0.0
+    for pair in chosen:
+        a, b = (gaussian_filter(i.astype(np.float64), _BLUR) for i in pair.images)
+        alike.append(float(np.corrcoef(a.ravel(), b.ravel())[0, 1]))
+        # A blur of s leaves as many independent pixels as areas of 4 pi s^2.
+        pixels += a.size / (4 * np.pi * _BLUR**2)
+    mean, chance = float(np.mean(alike)), pixels**-0.5
+    if mean > _SIGNIFICANT * chance:
+        return []
+    return [
+        f"The frames of the pairs have no specimen in common that could be told from "
+        f"noise (correlation {mean:.3f} after blurring, {chance:.3f} by chance). If "
+        "they show different places, or nothing, the result will be flat."
+    ]
 
 
 def _first_of_each(doubts: list[str]) -> tuple[str, ...]:

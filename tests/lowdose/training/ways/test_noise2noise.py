@@ -81,7 +81,7 @@ def test_frames_of_different_places_are_warned_about(build, rng):
         for n in range(3)
     ]
     way = build(np.stack(other).astype(np.uint16), register_drift=False)
-    assert any("nothing in common" in warning for warning in way.warnings)
+    assert any("no specimen in common" in warning for warning in way.warnings)
 
 
 def test_one_frame_is_not_enough(build, frames):
