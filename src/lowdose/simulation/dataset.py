@@ -147,6 +147,11 @@ class Dataset:
         Detector
             That of the set, unless the image has a parameter ``detector`` of its own;
             a parameter ``row_noise`` [counts] takes the place of the detector's.
+
+        Raises
+        ------
+        ParameterError
+            If the program knows no detector of that name.
         """
         known = self.record(number)
         chosen = detector(known.get("detector", self.detector))

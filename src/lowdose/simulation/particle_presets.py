@@ -3,8 +3,9 @@
 After S. Mohan et al., IEEE Trans. Comput. Imaging 8, 585 (2022),
 doi:10.1109/TCI.2022.3176536: their images have 0.45 electrons per pixel in vacuum, at
 a pixel size of about 0.0061 nm after the resizing that they train with, and defocus
-values of 0 to 20 nm. Ours, at 300 keV, have the ranges of
-:meth:`NanoparticleParameters.draw` and :meth:`Optics.draw`, wider than theirs.
+values of 0 to 20 nm, in steps of 1. Ours, at 300 keV, have the ranges of
+:meth:`NanoparticleParameters.draw` and :meth:`Optics.draw`; contrast, vibration and
+focal spread are chosen here, so that the contrast of clean images is that of theirs.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ _DEFOCUS: Final = 20
 #: What is left of the contrast, so that the relative standard deviation of the images
 #: is that of SBD's.
 _CONTRAST: Final = (0.43, 0.485)
-#: Vibration [nm] and focal spread [nm], of one instrument on a good day: the latter is
-#: that of a Schottky emitter, 0.3 to 0.4 eV rms, with a chromatic aberration of 1.5 to 1.6 mm
-#: at 300 keV. More of either blurs away what little contrast columns have near focus,
-#: where it is all at high frequencies, and damps beams that a real image keeps.
+#: Vibration and focal spread [nm], of one instrument on a good day: the latter is that
+#: of a Schottky emitter, 0.3 to 0.4 eV rms, with a chromatic aberration of 1.5 to
+#: 1.6 mm at 300 keV. More vibration blurs away what little contrast columns have near
+#: focus; more focal spread does so a few nm from it, and damps beams that a real image
+#: keeps.
 _VIBRATION: Final = (0.014, 0.018)
 _FOCAL_SPREAD: Final = (1.8, 2.6)
 #: Size of the view [nm], a little more than the image.

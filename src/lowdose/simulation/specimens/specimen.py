@@ -57,7 +57,22 @@ class Field:
         return self.height + 2 * self.margin, self.width + 2 * self.margin
 
     def widened(self, border: float) -> Field:
-        """Return the same cell, of which the view shows a border more [nm]."""
+        """Return the same cell, of which the view shows more.
+
+        Parameters
+        ----------
+        border : float
+            What is taken from the margin at each side [nm].
+
+        Returns
+        -------
+        Field
+
+        Raises
+        ------
+        ParameterError
+            If the margin is narrower.
+        """
         return Field(
             height=self.height + 2 * border,
             width=self.width + 2 * border,
