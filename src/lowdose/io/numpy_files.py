@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -64,7 +65,7 @@ class _Header:
                 header = npy_format.read_array_header_1_0(file)
             else:
                 header = npy_format.read_array_header_2_0(file)
-        except (ValueError, EOFError, SyntaxError, TypeError) as error:
+        except (ValueError, EOFError, SyntaxError, TypeError, TokenError) as error:
             msg = f"{source} is a damaged NPY file: {error}."
             raise FormatError(msg) from error
         self.shape: tuple[int, ...] = tuple(header[0])

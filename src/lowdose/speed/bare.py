@@ -97,7 +97,6 @@ def _networks(
 
 def _input_of(network: Any, denoiser: Any, frame: NDArray[np.float32]) -> list[Any]:
     """Return what the denoiser gives to its network for a frame."""
-    from lowdose.inference.tiling import plan_tiles
     from lowdose.zoo.network_denoiser import NetworkDenoiser
 
     class Seen(Exception):  # noqa: N818  (no error: it ends the pass)
@@ -111,8 +110,9 @@ def _input_of(network: Any, denoiser: Any, frame: NDArray[np.float32]) -> list[A
 
     probe = NetworkDenoiser(denoiser.card, network, denoiser.values)
     needs = probe.needs
-    whole = plan_tiles((frame.shape[0], frame.shape[1]), needs)
-    patch = np.ascontiguousarray(whole.cut(frame, 0))[np.newaxis, np.newaxis]
+    # Without a border, and as much of the frame as the network can take.
+    height, width = (n // needs.multiple * needs.multiple for n in frame.shape)
+    patch = np.ascontiguousarray(frame[:height, :width])[np.newaxis, np.newaxis]
     handle = network.register_forward_pre_hook(note)
     try:
         probe.denoise_patches(np.repeat(patch, needs.frames, 1), [probe.measure(frame)])

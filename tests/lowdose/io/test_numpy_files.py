@@ -184,3 +184,11 @@ def test_an_entry_that_promises_too_much_is_refused(tmp_path, method):
         archive.writestr("data.npy", npy((10**6, 10**6)))
     with pytest.raises(FormatError, match=r"data\.npy.*promises"):
         io.read(tmp_path / "a.npz")
+
+
+def test_a_header_that_is_no_python_literal_is_an_error_of_ours(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((4, 5), np.float32))
+    data = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(data.replace(b"}", b" ", 1))
+    with pytest.raises(FormatError):
+        io.read(tmp_path / "a.npy")
