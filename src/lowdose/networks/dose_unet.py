@@ -123,6 +123,10 @@ class DoseUNet(nn.Module):
     mixing : bool, optional
         Mix the spectrum of the whole image behind the blocks of each level. The
         network then has no finite reach.
+    residual : bool, optional
+        Return the input minus what the network computes; otherwise that itself.
+        With ``stem**2`` larger than `base`, the noise of single pixels cannot pass
+        through the network, and it must not be residual.
     frames : int, optional
         Number of successive input frames; the middle one is denoised. Frames that
         are equal to it change nothing, so that the same weights denoise a single
@@ -142,6 +146,7 @@ class DoseUNet(nn.Module):
         stem: int = 2,
         conditions: int = 0,
         mixing: bool = False,
+        residual: bool = True,
         frames: int = 1,
     ) -> None:
         super().__init__()
@@ -156,7 +161,14 @@ class DoseUNet(nn.Module):
                 f"frames={frames} must be an odd number, so that one is in the middle."
             )
             raise ParameterError(msg)
+        if residual and stem**2 > base:
+            msg = (
+                f"residual=True needs base={base} to be at least stem**2={stem**2}: "
+                "the noise of each pixel passes through. Use residual=False."
+            )
+            raise ParameterError(msg)
         self.stem, self.levels, self.frames = stem, len(blocks), frames
+        self.residual = residual
         widths = [base * 2**level for level in range(self.levels)]
         self.head = nn.Conv2d(stem**2, base, 3, padding=1)
         self.neighbours: nn.Conv2d | None = None
@@ -232,8 +244,8 @@ class DoseUNet(nn.Module):
             y = y + skips.pop()
             for block in blocks:  # type: ignore[attr-defined]
                 y = block(y, next(modulations))
-        y = functional.pixel_shuffle(self.tail(y), self.stem)
-        denoised: Tensor = noisy - y[..., :height, :width]
+        y = functional.pixel_shuffle(self.tail(y), self.stem)[..., :height, :width]
+        denoised: Tensor = noisy - y if self.residual else y
         return denoised
 
     def _enter(self, images: Tensor) -> Tensor:

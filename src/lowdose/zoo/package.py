@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+#: Width of a narrow twin, where the stem does not ask for more.
+_NARROW = 4
+
 #: Reflected pixels laid round a frame by default [px].
 _BORDER = 32
 
@@ -110,7 +113,8 @@ def describe_input(architecture: str, options: Mapping[str, Any]) -> dict[str, A
         where the network has a finite reach; the ``input`` table of a card.
     """
     # The reach does not depend on the width, and a narrow network is measured fast.
-    narrow = {"base": 2} if "base" in options else {}
+    width = max(_NARROW, int(options.get("stem", 1)) ** 2)
+    narrow = {"base": width} if options.get("base", 0) > width else {}
     twin = networks.build(architecture, **{**options, **narrow})
     multiple = int(twin.multiple)  # type: ignore[arg-type]
     frames = int(options.get("frames", 1))

@@ -11,7 +11,7 @@ SMALL = {"base": 4, "blocks": [1, 1, 2]}
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 40), (33, 65)])
 @pytest.mark.parametrize("stem", [1, 2, 4])
 def test_any_size_gives_an_image_of_that_size(size, stem):
-    network = networks.build("lowdose", stem=stem, **SMALL).eval()
+    network = networks.build("lowdose", stem=stem, residual=stem < 4, **SMALL).eval()
     with torch.inference_mode():
         assert network(torch.rand(2, 1, *size)).shape == (2, 1, *size)
 
@@ -45,7 +45,7 @@ def test_each_image_of_a_batch_is_modulated_by_its_own_constants():
 
 
 def test_the_reach_is_what_the_docstring_says():
-    network = networks.build("lowdose", base=1, blocks=[1, 2, 4])
+    network = networks.build("lowdose", base=4, blocks=[1, 2, 4])
     assert 90 <= measure_halo(network, multiple=network.multiple) <= 130
 
 
@@ -72,13 +72,18 @@ def test_frames_equal_to_the_middle_one_change_nothing():
     assert not torch.allclose(with_others, alone, atol=1e-3)
 
 
+def test_noise_that_cannot_pass_the_stem_is_not_asked_for():
+    with pytest.raises(ParameterError, match="residual=False"):
+        networks.build("lowdose", base=16, stem=8)
+
+
 def test_an_even_number_of_frames_has_no_middle():
     with pytest.raises(ParameterError, match="frames=4"):
         networks.build("lowdose", frames=4)
 
 
 def test_spectral_mixing_sees_the_whole_image():
-    network = networks.build("lowdose", base=2, blocks=[1, 1], mixing=True)
+    network = networks.build("lowdose", base=4, blocks=[1, 1], mixing=True)
     for name, weights in network.named_parameters():
         if "restore" in name:
             torch.nn.init.normal_(weights)
