@@ -61,6 +61,18 @@ def test_a_series_shows_one_specimen_at_growing_defocus_on_a_known_vacuum():
     assert middle == pytest.approx(0.45, rel=0.25)
 
 
+def test_contrast_and_noise_of_the_preset_sbd_are_those_of_sbd():
+    view = sbd_preset(pixel_size=0.0183, size=240)
+    images = np.concatenate([view.render(1, n, None).images for n in range(3)])
+    spread = images.std((1, 2)) / images.mean((1, 2))
+    assert 0.075 < np.median(spread) < 0.18
+    assert spread.min() > 0.03
+    assert spread.max() < 0.25
+    noisy = np.random.default_rng(0).poisson(images)
+    psnr = -10 * np.log10(np.mean((noisy - images) ** 2, axis=(1, 2)))
+    assert psnr.mean() == pytest.approx(3.56, abs=0.2)
+
+
 def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):
     digests = set()
     for workers in (1, 2):
