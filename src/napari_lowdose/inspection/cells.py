@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Image, Layer, Points
 
 from napari_lowdose._display import extremes
-from napari_lowdose._layers import PLACE, LayerSnapshot, result_to_layer
+from napari_lowdose._layers import PLACE, result_to_layer
 from napari_lowdose._provenance import METADATA_KEY
 from napari_lowdose.inspection.colours import colour_map, limits_of
 from napari_lowdose.inspection.findings import titled
@@ -42,16 +42,14 @@ class Cells:
     ----------
     inspected : Inspected
         What was found.
-    source : LayerSnapshot
-        The noisy layer: where everything lies.
     """
 
-    def __init__(self, inspected: Inspected, source: LayerSnapshot) -> None:
+    def __init__(self, inspected: Inspected) -> None:
         subject = inspected.inspection.subject
         self._frames = {NOISY: subject.noisy, DENOISED: subject.denoised}
         self._maps = {one.name: one for one in inspected.maps}
         self._evidence = inspected.evidence
-        self._source = source
+        self._source = inspected.request.source
         self._chosen: tuple[float, float] | None = None
         self._cells: dict[str, Cell] = {}
         spacing = None

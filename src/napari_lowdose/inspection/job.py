@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lowdose.trust.maps import TrustMap
     from lowdose.trust.residual_verdicts import Verdict
     from napari_lowdose._denoising import Loader
+    from napari_lowdose._layers import LayerSnapshot
     from napari_lowdose.inspection.recorded import Recorded
 
 
@@ -40,8 +41,8 @@ class InspectRequest:
     ----------
     noisy, denoised : Micrograph, shape ([T,] [Z,] H, W)
         The two layers, whole.
-    noisy_id : str
-        Unique id of the noisy layer.
+    source : LayerSnapshot
+        The noisy layer: where everything that is found lies.
     frame, denoised_frame : int
         Number of the frame, in each of them.
     recorded : Recorded or None
@@ -62,7 +63,7 @@ class InspectRequest:
 
     noisy: Micrograph
     denoised: Micrograph
-    noisy_id: str
+    source: LayerSnapshot
     frame: int
     denoised_frame: int
     recorded: Recorded | None

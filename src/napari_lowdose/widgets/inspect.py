@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from lowdose.errors import LowDoseError
 from napari_lowdose._denoising import Loader
 from napari_lowdose._jobs import JobController
-from napari_lowdose._layers import LayerSnapshot, take_snapshot, to_micrograph
+from napari_lowdose._layers import take_snapshot, to_micrograph
 from napari_lowdose._messages import explain, is_expected
 from napari_lowdose._result import frame_number
 from napari_lowdose._settings import read_settings, use_models_folder
@@ -74,7 +74,6 @@ class InspectWidget(TeardownOnClose):
         use_models_folder(settings)
         self._viewer = viewer
         self._loader = Loader()
-        self._source: LayerSnapshot | None = None
         self._inspected: Inspected | None = None
         self._filter: EquivalentFilter | None = None
         self._cells: Cells | None = None
@@ -146,6 +145,17 @@ class InspectWidget(TeardownOnClose):
             self._show_cells()
             self._fit_pictures()
         self._render()
+
+    def show_found(self, found: Inspected) -> None:
+        """Show what an inspection has found, in the dock and in the viewer."""
+        self._inspected, self._filter = found, None
+        self._cells = Cells(found)
+        self.results.show_inspected(found)
+        self._say(f"{len(found.maps)} maps of {found.inspection.subject.noisy.name}.")
+        if self.view.active:
+            self._show_cells()
+        else:
+            self.show_maps()
 
     def show_column(self, number: int) -> None:
         """Mark an atomic column, and bring it to the middle of every picture."""
@@ -234,11 +244,11 @@ class InspectWidget(TeardownOnClose):
     def _request(self, noisy: Image, denoised: Image) -> InspectRequest:
         recorded = self.choices.recorded()
         values: dict[str, Any] = self.choices.form.values()
-        self._source = take_snapshot(noisy)
+        source = take_snapshot(noisy)
         return InspectRequest(
-            noisy=to_micrograph(self._source),
+            noisy=to_micrograph(source),
             denoised=to_micrograph(take_snapshot(denoised)),
-            noisy_id=self._source.uid,
+            source=source,
             frame=frame_number(self._viewer, noisy),
             denoised_frame=frame_number(self._viewer, denoised),
             recorded=recorded if self.choices.again.isChecked() else None,
@@ -317,23 +327,12 @@ class InspectWidget(TeardownOnClose):
 
     def _on_succeeded(self, found: object) -> None:
         if isinstance(found, Inspected):
-            self._show_inspected(found)
+            self.show_found(found)
         elif isinstance(found, Path):
             self._say(f"Written to {found}.")
         else:
             self._show_filter(found)
         self._find_filter()
-
-    def _show_inspected(self, found: Inspected) -> None:
-        assert self._source is not None
-        self._inspected, self._filter = found, None
-        self._cells = Cells(found, self._source)
-        self.results.show_inspected(found)
-        self._say(f"{len(found.maps)} maps of {found.inspection.subject.noisy.name}.")
-        if self.view.active:
-            self._show_cells()
-        else:
-            self.show_maps()
 
     def _show_filter(self, found: Any) -> None:
         if self._cells is None:

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 _EDGE: Final = 200
 #: Widest picture in the dock [px of the screen].
 _WIDEST: Final = 380
-#: Reach of that picture in effective radii, and at least [px of the frame].
-_RADII: Final = 4
+#: Reach of that picture in radii that hold half of the weight, and at least [px of the
+#: frame]. The effective radius of a network tells of its faint tails.
+_RADII: Final = 3
 _LEAST: Final = 6
 
 
@@ -202,7 +203,7 @@ def _magnified(found: EquivalentFilter) -> QPixmap:
     """Return the weights round the pixel, one square for each noisy pixel."""
     (shown,) = found.maps
     weights = np.asarray(shown.image, dtype=np.float64)
-    reach = max(_LEAST, int(np.ceil(_RADII * found.radius_px)))
+    reach = max(_LEAST, int(np.ceil(_RADII * found.half_radius_px)))
     padded = np.pad(weights, reach, constant_values=np.nan)
     cut = padded[
         found.row : found.row + 2 * reach + 1,
