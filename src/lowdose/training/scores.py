@@ -58,6 +58,29 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(np.minimum(values, _MOST_DB)))
 
 
+def without_truth(before: float, after: float) -> dict[str, float]:
+    """Return scores of an error that was estimated without the truth.
+
+    Parameters
+    ----------
+    before, after : float
+        Mean square error of the noisy and of the denoised images; `after` is an
+        unbiased estimate, which can be below zero by chance.
+
+    Returns
+    -------
+    dict
+        ``fidelity``, 1 - after / before: 0 for the noisy images, 1 for the truth, and
+        without any bound, so that networks can be ranked by it; ``gain_dB``, the
+        same in decibels, which ends at 40 dB.
+    """
+    ratio = after / max(before, np.finfo(np.float64).tiny)
+    return {
+        "fidelity": 1 - ratio,
+        "gain_dB": gain(np.array([1.0]), np.array([ratio])),
+    }
+
+
 def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
     """Return the mean of 10 log10(before / after) [dB], errors per image.
 

@@ -104,7 +104,7 @@ class Noise2Noise:
         "independent and of mean zero."
     )
     losses: ClassVar[tuple[str, ...]] = ("mse",)
-    watched = "gain_dB"
+    watched = "fidelity"
 
     def __init__(
         self, setting: Setting, twins: Sequence[Twins], warnings: tuple[str, ...]
@@ -139,7 +139,7 @@ class Noise2Noise:
         )
 
     def validate(self, apply: Apply) -> dict[str, float]:
-        """Return the gain over the noisy frame [dB], without the truth.
+        """Score a network without the truth.
 
         The mean square difference of twins a and b is twice the noise; that of the
         denoised a and b is the noise and the error, whose independent parts add up.
@@ -157,7 +157,7 @@ class Noise2Noise:
                 sigma = measures["sigma"] ** 2
                 after += (float(np.mean((rate - other) ** 2)) - variance) / sigma
                 noise += variance / sigma
-        return {"gain_dB": scores.gain(np.array([noise]), np.array([after]))}
+        return scores.without_truth(noise, after)
 
     def sample(self) -> Sample:
         """Return one of the twins."""

@@ -125,7 +125,7 @@ class Thinning:
         "pixel on its own."
     )
     losses: ClassVar[tuple[str, ...]] = ("poisson", "mse")
-    watched = "gain_dB"
+    watched = "fidelity"
 
     def __init__(self, config: Config, setting: Setting, stack: Stack) -> None:
         self._config, self._setting = config, setting
@@ -167,7 +167,7 @@ class Thinning:
         )
 
     def validate(self, apply: Apply) -> dict[str, float]:
-        """Return the gain over the noisy counts [dB], without the truth.
+        """Score a network without the truth.
 
         The electrons held out are split in four, once and for all, and each part is
         predicted from the others; that tells the error at the full dose (see
@@ -190,10 +190,7 @@ class Thinning:
                 )
                 after.append(errors.mean())
                 before.append(middle.mean(dtype=np.float64))
-        gain = scores.gain(
-            np.mean(before, keepdims=True), np.mean(after, keepdims=True)
-        )
-        return {"gain_dB": gain}
+        return scores.without_truth(float(np.mean(before)), float(np.mean(after)))
 
     def sample(self) -> Sample:
         """Return a whole frame, at its full dose."""

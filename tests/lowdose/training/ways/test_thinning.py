@@ -139,3 +139,14 @@ def test_counts_shared_between_pixels_are_warned_about(build, tmp_path, rng, rat
 
 def test_counts_as_they_should_be_are_not_warned_about(build, movie):
     assert build(movie).warnings == ()
+
+
+def test_better_networks_score_better_also_beyond_what_can_be_told(build, movie):
+    """An estimate of the error below zero, by chance, does not end the ranking."""
+    way = build(movie)
+    found = [
+        way.validate(lambda frames, _, f=factor: f * frames[:, 0])["fidelity"]
+        for factor in (0.0, 0.5, 1.0)
+    ]
+    assert len(set(found)) == 3
+    assert found[2] == pytest.approx(0, abs=0.05)
