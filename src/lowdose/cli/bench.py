@@ -33,7 +33,7 @@ examples:
       one network on a GPU
   lowdose bench --tune -d general
       measure tiles and batches, and take the fastest from now on, on this machine
-  lowdose bench --disk /data --json > rates.json
+  lowdose bench --disk /data --json | tee rates.json
       with the rates of a disk, for docs/scaling.md
 
 Close other programs first: they are measured, too.
