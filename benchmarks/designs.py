@@ -174,7 +174,8 @@ def measured(
                 mean.lerp_(now, weight)
     seconds = time.perf_counter() - started
     average.eval()
-    save_file(average.state_dict(), path.with_suffix(".safetensors"))
+    state = {key: value.contiguous() for key, value in average.state_dict().items()}
+    save_file(state, path.with_suffix(".safetensors"))
     return {
         **asdict(design),
         "parameters": sum(p.numel() for p in network.parameters()),

@@ -30,7 +30,7 @@ _FILE = "networks.json"
 _COUNTED = 512
 
 #: Feature maps of a narrow twin at the finest level.
-_TWIN = 2
+_TWIN = 4
 
 #: Relative error below which a scaled image gives the scaled result.
 _SAME = 1e-5
@@ -176,8 +176,8 @@ def build_twin(variant: Variant, **options: Any) -> nn.Module:
     """
     from lowdose import networks
 
-    # One map of the mixed-scale network is its published width; others need two, for
-    # those of which a part is worked on.
+    # One map of the mixed-scale network is its published width; others need a few,
+    # for those of which a part is worked on, or that a stem of 2 x 2 pixels fills.
     base = min(_TWIN, int(_known(variant)["base"].default))
     return networks.build(
         variant.architecture, **{**variant.options, **options, "base": base}

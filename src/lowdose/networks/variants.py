@@ -61,26 +61,49 @@ class Variant:
     receptive_field: tuple[int, int] | None = None
 
 
+#: Oversampled crystals: most work at an eighth of the resolution, on the whole image.
+_CRYSTALS: Final[Mapping[str, Any]] = {
+    "blocks": (2, 2, 3),
+    "stem": 8,
+    "conditions": 10,
+    "mixing": True,
+    "residual": False,
+}
+
 VARIANTS: Final[tuple[Variant, ...]] = (
     Variant(
-        name="lowdose",
-        title="our own: UNet told dose and spectrum",
+        name="lowdose-general",
+        title="our own, of any micrograph: finite reach",
         architecture="lowdose",
-        options={"conditions": 10},
+        options={"base": 32, "blocks": (1, 2, 4), "conditions": 10},
         scaling="mean-and-noise",
     ),
     Variant(
-        name="lowdose-mixing",
-        title="our own, with spectral mixing of the whole image",
+        name="lowdose-s",
+        title="our own for crystals, small: spectral mixing",
         architecture="lowdose",
-        options={"conditions": 10, "mixing": True},
+        options={"base": 13, **_CRYSTALS},
         scaling="mean-and-noise",
     ),
     Variant(
-        name="lowdose-5-frames",
-        title="our own, with two frames before and behind",
+        name="lowdose-m",
+        title="our own for crystals, medium",
         architecture="lowdose",
-        options={"conditions": 10, "frames": 5},
+        options={"base": 36, **_CRYSTALS},
+        scaling="mean-and-noise",
+    ),
+    Variant(
+        name="lowdose-l",
+        title="our own for crystals, large",
+        architecture="lowdose",
+        options={"base": 75, **_CRYSTALS},
+        scaling="mean-and-noise",
+    ),
+    Variant(
+        name="lowdose-m-5",
+        title="our own for movies of crystals: five frames",
+        architecture="lowdose",
+        options={"base": 36, **_CRYSTALS, "frames": 5},
         scaling="mean-and-noise",
     ),
     Variant(

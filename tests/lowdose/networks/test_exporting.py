@@ -7,7 +7,7 @@ from lowdose.networks.variants import VARIANTS, find_variant
 
 # One of each architecture, and the variants whose layers are others.
 NAMES = list({v.architecture: v.name for v in reversed(VARIANTS)}.values())
-NAMES += ["ede-paper", "blind-spot-5", "lowdose-mixing", "dncnn-sbd"]
+NAMES += ["ede-paper", "blind-spot-5", "lowdose-s", "dncnn-sbd"]
 
 
 @pytest.fixture(params=NAMES)
