@@ -32,7 +32,7 @@ def test_one_network_is_described_in_full(cli):
 
 
 def test_what_sees_the_whole_image_says_so(cli):
-    _, out, _ = cli("networks", "lowdose-mixing")
+    _, out, _ = cli("networks", "lowdose-m")
     assert "receptive_field whole image" in " ".join(out.split())
     assert "published_parameters not published" in " ".join(out.split())
 
