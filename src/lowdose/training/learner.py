@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 #: Pixels in one piece of a validation, for the memory of the device.
 _VALIDATED_AT_ONCE = 1 << 20
+#: The one tensor by which :class:`~lowdose.networks.dose_unet.DoseUNet` with
+#: neighbouring frames differs from that without.
+_NEIGHBOURS = "neighbours.weight"
 
 
 def network_of(recipe: Recipe) -> NetworkConfig:
@@ -243,9 +246,15 @@ class Learner:
 
 
 def _copy_weights(start: str, network: nn.Module) -> None:
-    """Give a network the weights of a model of the same architecture."""
+    """Give a network the weights of a model of the same architecture.
+
+    A network that sees neighbouring frames can take those of one that does not, and
+    is at first the same: what it makes of the neighbours begins at zero.
+    """
     weights: dict[str, Any] = load_network(find_model(start)).state_dict()
     wanted = network.state_dict()
+    if _NEIGHBOURS in wanted and _NEIGHBOURS not in weights:
+        weights[_NEIGHBOURS] = torch.zeros_like(wanted[_NEIGHBOURS])
     for key in sorted(weights.keys() | wanted.keys()):
         if (
             key not in weights

@@ -29,6 +29,8 @@ _NETWORK: Final[dict[str, Any]] = {
     "architecture": "lowdose",
     "options": {"base": 16, "blocks": [1, 2, 2], "stem": 2, "conditions": 10},
 }
+#: Frames that the network sees of a movie, and how many a movie has at least.
+_SEEN, _ENOUGH_FRAMES = 5, 8
 #: Frames that are looked at, side of the crops [px], and crops in a batch.
 _LOOKED_AT, _PATCH, _BATCH = 8, 96, 8
 #: More steps than are made in any time that one would wait: the time ends it.
@@ -123,10 +125,17 @@ def recipe_for_stack(
             "precision": "float32",
         },
     }
+    frames = _frames(micrograph, chosen)
     if begin:
         table["start"] = begin
+        card = find_model(begin)
+        if frames > 1 and card.architecture == "lowdose":
+            # The same network, which learns to look at the neighbours, too.
+            options = {**card.options, "frames": frames}
+            table["network"] = {"architecture": "lowdose", "options": options}
     else:
-        table["network"] = _NETWORK
+        options = {**_NETWORK["options"], "frames": frames}
+        table["network"] = {**_NETWORK, "options": options}
     table = changed(table, changes)
     return recipe_from_dict(table), _reason(found, chosen, begin, asked=way is not None)
 
@@ -141,6 +150,12 @@ def _counting(micrograph: Micrograph) -> Counting:
         msg = f"{micrograph.name} has no frames."
         raise InvalidImageError(msg)
     return counting(frames)
+
+
+def _frames(micrograph: Micrograph, way: str) -> int:
+    """Return how many successive frames the network is to see."""
+    enough = micrograph.n_frames >= _ENOUGH_FRAMES
+    return _SEEN if enough and way in ("thinning", "blind-spot") else 1
 
 
 def _start(start: str | None) -> str:

@@ -20,6 +20,7 @@ from lowdose.errors import (
     ParameterError,
     TrainingError,
 )
+from lowdose.inference.engine import denoise
 from lowdose.training import loop
 from lowdose.training.learner import Learner
 from lowdose.training.ways import drawings
@@ -294,6 +295,26 @@ def test_a_training_can_begin_with_a_model(make_recipe, train, tmp_path):
     for key, value in a.items():
         torch.testing.assert_close(b[key], value, rtol=0, atol=1e-6)
     assert second.card.details["training"]["start"] == str(first.folder)
+
+
+def test_a_network_that_sees_neighbours_begins_as_one_that_does_not(
+    make_recipe, train, tmp_path, movie
+):
+    options = {"base": 4, "blocks": [1, 1], "conditions": 10}
+    single = {"architecture": "lowdose", "options": options}
+    several = {"architecture": "lowdose", "options": {**options, "frames": 3}}
+    first, _ = train(make_recipe(network=single), tmp_path / "first")
+    onward = make_recipe(
+        network=several,
+        data={"way": "thinning", "stack": str(movie)},
+        steps=1,
+        learning_rate=1e-12,
+        top={"start": str(first.folder)},
+    )
+    second, _ = train(onward, tmp_path / "second")
+    frames = np.random.default_rng(0).poisson(5, (5, 32, 32)).astype(np.float32)
+    results = [np.asarray(denoise(frames, str(m.folder))) for m in (first, second)]
+    np.testing.assert_allclose(*results, rtol=1e-4)
 
 
 def test_fine_tuning_leaves_the_statistics_of_normalisation_as_they_are(

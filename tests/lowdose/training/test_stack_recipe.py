@@ -41,6 +41,17 @@ def test_it_begins_with_the_general_model_unless_told_otherwise(movie):
         recipe_for_stack(movie, minutes=1, start="genral")
 
 
+def test_of_a_movie_the_network_sees_five_frames(movie, tmp_path):
+    recipe, _ = recipe_for_stack(movie, minutes=1)
+    assert recipe.network.options["frames"] == 5
+    assert recipe.start == "general"
+    paired, _ = recipe_for_stack(movie, minutes=1, way="noise2noise")
+    assert paired.network is None
+    single = tmp_path / "single.tif"
+    tifffile.imwrite(single, tifffile.imread(movie)[0])
+    assert recipe_for_stack(single, minutes=1)[0].network is None
+
+
 def test_small_images_get_small_crops(tmp_path, rng):
     path = tmp_path / "small.tif"
     tifffile.imwrite(path, rng.poisson(2, (50, 70)).astype(np.uint8))
