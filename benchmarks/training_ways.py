@@ -11,11 +11,11 @@ denoises every frame by itself:
 Beside them are the noisy counts, the average of all 32 frames (possible because the
 specimen does not move), every filter with the parameters that are best for the truth
 itself (see ``filter_quality.py``), the general model as it is, and thinning that
-begins with it. PSNR and SSIM are means over the frames.
+begins with it, also with five frames at a time. PSNR and SSIM are means over frames.
 
     lowdose simulate sbd --count 200 -o sbd.h5
-    python benchmarks/training_ways.py --set sbd.h5 --minutes 10 -o runs/ways \
-        --markdown docs/training_ways.md
+    python benchmarks/training_ways.py --set sbd.h5 --image 3 --minutes 10 \
+        -o runs/ways --markdown docs/training_ways.md
 
 Without ``--set`` the 16 images that come with the package are used.
 """
@@ -43,6 +43,7 @@ from lowdose.progress import format_seconds
 from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.training.config import Recipe, recipe_from_dict
 from lowdose.training.loop import iter_train
+from lowdose.zoo.shelf import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,8 @@ NETWORK = {
 #: Frames of each other specimen for the ways that learn from clean images, and the
 #: dose at which a clean micrograph is recorded, as a multiple of that of the set.
 PAIRED_FRAMES, HIGH_DOSE = 4, 10_000
+#: Images of other specimens that are written for these ways, at most.
+OTHER_IMAGES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +94,20 @@ class Scene:
     others: list[int]
 
 
-def make_scene(dataset: Dataset, number: int, folder: Path, name: str) -> Scene:
-    """Count frames of an image, and write everything that the ways read."""
+def make_scene(
+    dataset: Dataset, number: int, size: int, folder: Path, name: str
+) -> Scene:
+    """Count frames of the middle of an image, and write all that the ways read."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
-    truth = dataset[number]
+    top, left = (max(0, side - size) // 2 for side in dataset.frame_shape)
+    truth = dataset[number][top : top + size, left : left + size]
     specimen = int(dataset.record(number)["specimen"])
     counts = rng.poisson(np.repeat(truth[None], FRAMES, 0)).astype(np.uint8)
     rows = dataset.parameters["specimen"]
-    other = [dataset[int(n)] for n in np.flatnonzero(rows != specimen)]
+    other_rows = np.flatnonzero(rows != specimen)
+    chosen = rng.permutation(other_rows)[:OTHER_IMAGES]
+    other = [dataset[int(n)] for n in np.sort(chosen)]
     clean = np.repeat(np.stack(other), PAIRED_FRAMES, 0)
     paths = {key: folder / f"{key}.tif" for key in ("stack", "noisy", "clean")}
     tifffile.imwrite(paths["stack"], counts, photometric="minisblack")
@@ -178,6 +186,15 @@ def recipes(scene: Scene, minutes: float, patch: int) -> dict[str, Recipe]:
         made[name] = _recipe(name, table, training, {"network": NETWORK})
     made["thinning, from general"] = _recipe(
         "thinning-from-general", data["thinning"], training, {"start": "general"}
+    )
+    # What `lowdose train --from-stack` does with a movie.
+    several = {**find_model("general").options, "frames": 5}
+    network = {"architecture": "lowdose", "options": several}
+    made["thinning, from general, five frames"] = _recipe(
+        "thinning-five-frames",
+        data["thinning"],
+        training,
+        {"start": "general", "network": network},
     )
     return made
 
@@ -296,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", metavar="FILE", help="simulated set of preset sbd")
     parser.add_argument("--image", type=int, default=0, help="which one to count")
+    parser.add_argument("--size", type=int, default=360, help="of the frames [px]")
     parser.add_argument("--minutes", type=float, default=10.0, help="for each way")
     parser.add_argument("--patch", type=int, default=96, help="crops [px]")
     parser.add_argument("--ways", nargs="*", help="only these")
@@ -308,7 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     dataset = Dataset(given.set) if given.set else open_sample()
     scene = make_scene(
-        dataset, given.image, given.output / "data", given.set or "sample"
+        dataset, given.image, given.size, given.output / "data", given.set or "sample"
     )
     rows = plain_rows(scene, given.filters, given.sections)
     for name, recipe in recipes(scene, given.minutes, given.patch).items():
