@@ -25,7 +25,7 @@ examples:
   lowdose networks                     all of them
   lowdose networks ede-code            one of them, with its options for a recipe
   lowdose networks --json              for a program
-  lowdose networks dncnn-20 --measure  derive it again from the network
+  lowdose networks dncnn-20 --measure   derive it again from the network
 """
 
 #: What it means where there is no value.
