@@ -1,4 +1,4 @@
-"""The paper calculation of docs/scaling.md, with numbers that can be done in the head."""
+"""The paper calculation of docs/scaling.md, with numbers to do in the head."""
 
 import json
 import subprocess

@@ -14,7 +14,7 @@ import queue
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.batch.chunks import CHUNK_PIXELS, Chunk, ChunkResult, denoise_chunk
@@ -29,6 +29,7 @@ from lowdose.errors import (
     OutOfMemoryError,
 )
 from lowdose.inference import DenoiseOptions
+from lowdose.inference.device import resolve_place
 from lowdose.inference.frames import no_finite_pixel
 from lowdose.progress import Clock, Progress, never
 
@@ -76,8 +77,9 @@ def denoise_on_cluster(
     address : str
         Address of the scheduler, such as ``"tcp://host:8786"``.
     options : DenoiseOptions, optional
-        Where and in what pieces each worker computes. With ``"auto"`` each takes the
-        best device that it has.
+        Where and in what pieces each worker computes. With device ``"auto"`` each
+        takes the best that it has; precision ``"auto"`` is the one of this machine,
+        the same for all.
     files : FileOptions, optional
         How to treat the files.
     should_stop : callable, optional
@@ -151,7 +153,13 @@ class _Cluster:
     def denoise(self, number: int, job: Job) -> Generator[FileStatus, None, Outcome]:
         """Denoise one file."""
         clock = Clock()
-        opened = open_file(job, self.denoiser, options=self.options, files=self.files)
+        opened = open_file(
+            job,
+            self.denoiser,
+            options=self.options,
+            files=self.files,
+            device="dask cluster",
+        )
         if isinstance(opened, Outcome):
             return opened
         keep = False
@@ -217,6 +225,10 @@ class _Cluster:
 
     def _chunks(self, job: Job, opened: OpenFile) -> Iterator[Chunk]:
         frames = opened.frames
+        # "auto" is a question for one machine, but pixels and provenance must not
+        # depend on which worker answers it.
+        place = resolve_place(self.options, self.denoiser.needs)
+        options = replace(self.options, precision=place.precision)
         most = max(1, CHUNK_PIXELS // math.prod(opened.image.frame_shape))
         # Every thread of the cluster gets some of them, if there are enough.
         share = -(-len(frames) // max(1, self._most_under_way()))
@@ -228,7 +240,7 @@ class _Cluster:
                 dataset=self.files.dataset,
                 spec=self.spec,
                 description=plain(self.denoiser.describe()),
-                options=self.options,
+                options=options,
                 numbers=frames[start : start + size],
             )
 

@@ -155,9 +155,32 @@ def denoise_file(
 
 
 def open_file(
-    job: Job, denoiser: Denoiser, *, options: DenoiseOptions, files: FileOptions
+    job: Job,
+    denoiser: Denoiser,
+    *,
+    options: DenoiseOptions,
+    files: FileOptions,
+    device: str = "",
 ) -> OpenFile | Outcome:
     """Open input and result, or say that the result is there already.
+
+    Parameters
+    ----------
+    job : Job
+        The file and its result.
+    denoiser : Denoiser
+        What denoises.
+    options : DenoiseOptions
+        Where and in what pieces to compute.
+    files : FileOptions
+        How to treat the files.
+    device : str, optional
+        What the provenance calls the device, where that is none of this machine.
+
+    Returns
+    -------
+    OpenFile or Outcome
+        Ready for the missing frames; or that there is nothing to do.
 
     Raises
     ------
@@ -169,6 +192,8 @@ def open_file(
     image = io.read(job.source, dataset=files.dataset)
     identity = identify(job.source)
     step = _step(image, denoiser, options, identity, files.dataset)
+    if device:
+        step = replace(step, details={**step.details, "device": device})
     with paths.in_words(job.target):
         paths.check_output(job.target, overwrite=files.overwrite or files.resume)
         there = job.target.exists()

@@ -97,7 +97,9 @@ def choose_work(
         fastest = _fastest_work(frame_shape, needs, rates, fitting=fitting)
         if fastest is not None:
             tile, batch = fastest
-            batch = options.batch or max(batch, threads)
+            height, width = plan_tiles(frame_shape, needs, tile=tile).tile_shape
+            room = fitting // (height * width)
+            batch = options.batch or max(batch, min(threads, room))
             return Work(place=place, tile=tile, batch=batch)
     if options.tile is not None:
         tile = options.tile

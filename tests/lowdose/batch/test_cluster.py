@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -234,7 +233,7 @@ def test_a_worker_that_is_killed_loses_nothing(
                 (outcome,) = end.value
                 break
             if status.progress and status.progress.done >= 5 and not killed:
-                os.kill(victim.pid, signal.SIGKILL)
+                victim.kill()
                 victim.wait()
                 killed = True
     assert killed
@@ -265,4 +264,6 @@ def test_a_cluster_and_a_process_name_the_same_provenance(
         io.read(path).calibration.provenance[-1].details
         for path in (job.target, alone.target)
     )
+    assert one.pop("device") == "dask cluster"
+    assert other.pop("device") == "cpu"
     assert one == other

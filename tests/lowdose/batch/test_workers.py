@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -92,11 +91,11 @@ def test_a_process_that_is_killed_costs_its_file_only(
         if killed is None and len(children()) == 2:
             # Before it has told anything but that it is there.
             (victim,) = (p for p in children() if p.name.endswith("-0"))
-            os.kill(victim.pid, signal.SIGKILL)
+            victim.kill()
             victim.join()
             killed = 0
     assert [outcome.state for outcome in outcomes] == ["failed", "done", "done"]
-    assert "ended with code -9" in outcomes[0].error
+    assert "ended with code" in outcomes[0].error
     assert "--resume" in outcomes[0].error
     _, again = finish(
         denoise_files(jobs, spec, workers=2, files=FileOptions(resume=True))
