@@ -4,7 +4,7 @@ Everything in them is real: the run of the denoiser, the checks and what they fo
 Needs napari, Qt and OpenGL; without a screen, Xvfb will do:
 
     xvfb-run -a -s "-screen 0 1800x1100x24" python docs/inspect_screenshots.py \
-        MICROGRAPH.tif --pixel-size 0.0078
+        MICROGRAPH.tif
 
 Without a file it takes the movie that the package comes with. The names of the
 pictures begin with the name of the file, or with "sample".
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent / "images" / "inspect"
     )
+    parser.add_argument("--page", type=Path, help="where to export the page to")
     parser.add_argument("--theme", default="dark", choices=("dark", "light"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -87,9 +88,10 @@ def main() -> None:
     show_a_filter(viewer, widget)
     scroll_to(widget, widget.results.filter_section)
     shoot("filter")
-    widget.export(arguments.out / f"{prefix}.html")
-    wait(lambda: not widget.jobs.busy)
-    print(widget.status.text())
+    if arguments.page is not None:
+        widget.export(arguments.page)
+        wait(lambda: not widget.jobs.busy)
+        print(widget.status.text())
     widget.show_maps(False)
     viewer.close()
 
@@ -152,7 +154,9 @@ def show_a_filter(viewer: napari.Viewer, widget: InspectWidget) -> None:
     numbers = widget.results.table.numbers()
     if numbers and widget.inspected is not None:
         evidence = widget.inspected.evidence
-        row, column = (round(float(at)) for at in evidence.columns.positions[numbers[0]])
+        row, column = (
+            round(float(at)) for at in evidence.columns.positions[numbers[0]]
+        )
     widget.pick(row, column)
     wait(lambda: not widget.jobs.busy)
 

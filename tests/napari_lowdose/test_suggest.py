@@ -45,7 +45,7 @@ def _number(text):
 
 def test_denoisers_are_offered_in_their_order_with_how_sure_that_is(widget, until):
     widget.suggest.button.click()
-    until(lambda: widget.suggest.offers)
+    until(lambda: widget.suggest.offers, timeout=240_000)
     offers = widget.suggest.offers
     titles = {offer.text().split(":")[0] for offer in offers}
     assert titles == {info.title for info in catalogue.list_denoisers()}
@@ -60,7 +60,7 @@ def test_a_click_takes_one_with_the_values_that_it_was_ranked_with(widget, until
     widget.choices.set_values({"sigma": 2.5})
     widget.choices.denoisers.choose("median")
     widget.suggest.button.click()
-    until(lambda: widget.suggest.offers)
+    until(lambda: widget.suggest.offers, timeout=240_000)
     (offer,) = [o for o in widget.suggest.offers if o.text().startswith("Gaussian")]
     assert "sigma: 2.5" in offer.toolTip()
     offer.click()
@@ -77,7 +77,7 @@ def test_while_it_ranks_nothing_else_can_be_started_and_it_can_be_stopped(
     assert not widget.preview_box.isEnabled()
     assert not widget.suggest.button.isEnabled()
     widget.suggest.progress.cancel_clicked.emit()
-    until(lambda: not widget.suggest.busy)
+    until(lambda: not widget.suggest.busy, timeout=240_000)
     assert not widget.suggest.offers
     assert "Cancelled" in widget.status.text()
     assert widget.run_button.isEnabled()
@@ -85,7 +85,7 @@ def test_while_it_ranks_nothing_else_can_be_started_and_it_can_be_stopped(
 
 def test_another_layer_takes_the_suggestion_away(widget, viewer, until):
     widget.rank()
-    until(lambda: widget.suggest.offers)
+    until(lambda: widget.suggest.offers, timeout=240_000)
     other = viewer.add_image(np.ones((32, 32)), name="other")
     widget.reset_choices()
     widget.choices.layers.choose(str(other.unique_id))
@@ -98,7 +98,7 @@ def test_an_image_without_noise_is_refused_with_a_sentence(widget, viewer, until
     widget.reset_choices()
     widget.choices.layers.choose(str(flat.unique_id))
     widget.rank()
-    until(lambda: not widget.suggest.busy)
+    until(lambda: not widget.suggest.busy, timeout=240_000)
     assert "No suggestion" in widget.status.text()
     assert "constant" in widget.status.text()
     assert not widget.suggest.offers
@@ -119,7 +119,7 @@ def test_a_denoiser_that_cannot_be_loaded_is_left_out_and_said(
 
     monkeypatch.setattr(catalogue, "load", broken)
     widget.rank()
-    until(lambda: widget.suggest.offers)
+    until(lambda: widget.suggest.offers, timeout=240_000)
     assert len(widget.suggest.offers) == 2
     assert "weights are damaged" in widget.suggest.verdict.text()
 

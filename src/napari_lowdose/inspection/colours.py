@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 #: Colours in a map.
 _STEPS: Final = 256
-#: First digits of a round number.
-_ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+#: First digits of a round number. Not 8: its colour bar would have no tick but zero.
+_ROUND: Final = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 10.0)
 #: Maps of a few large values, whose limits no share of the pixels may decide.
 _PEAKED: Final = ("equivalent filter", "guided backpropagation")
+#: Maps of one value per column: a heavy atom must not turn all the others white.
+_DISKS: Final = ("evidence", "evidence against vacuum")
+_MOST: Final = 0.95
 #: What is not known: mid grey, which is in none of the maps.
 _UNKNOWN: Final = (0.35, 0.35, 0.35, 1.0)
 
@@ -54,8 +57,13 @@ def limits_of(one: TrustMap) -> tuple[float, float]:
     values = np.asarray(one.image, dtype=np.float64)
     if one.scale != "diverging":
         return colour_limits(values, one.scale)
-    peaked = one.name in _PEAKED
-    reach = _reach(values) if peaked else colour_limits(values, one.scale)[1]
+    if one.name in _PEAKED:
+        reach = _reach(values)
+    elif one.name in _DISKS:
+        sizes = np.abs(values[np.isfinite(values)])
+        reach = float(np.quantile(sizes, _MOST)) if sizes.size else 0.0
+    else:
+        reach = colour_limits(values, one.scale)[1]
     reach = _rounded_up(reach) or 1.0
     return -reach, reach
 

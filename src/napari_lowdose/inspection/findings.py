@@ -39,11 +39,16 @@ def evidence_verdict(evidence: ColumnEvidence) -> Verdict:
         name: evidence.verdicts.count(name)
         for name in ("supported", "contradicted", "undecided")
     }
-    sentence = (
-        f"Of {total} columns the counts support {numbers['supported']} and contradict "
-        f"{numbers['contradicted']}; of {numbers['undecided']} they are too few to "
-        "tell (false discovery rate 5 %)."
+    supported, gone = numbers["supported"], numbers["contradicted"]
+    share = (
+        f"all {total} columns"
+        if supported == total
+        else (f"{supported} of {total} columns")
     )
+    sentence = f"The counts support {share} and contradict {gone or 'none'}"
+    if numbers["undecided"]:
+        sentence += f"; for {numbers['undecided']} they are too few to tell"
+    sentence += " (false discovery rate 5 %)."
     if not evidence.independent:
         sentence += (
             " They were tested on the counts that made them, which speaks for them too "
