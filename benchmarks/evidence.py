@@ -41,7 +41,7 @@ from lowdose import catalogue
 from lowdose.inference.engine import denoise
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.simulation.dataset import Dataset
-from lowdose.trust.column_test import claimed_height, local_test
+from lowdose.trust.column_test import local_test, measure_height
 from lowdose.trust.columns import Columns, find_columns, place_columns
 from lowdose.trust.counting import compare_counts
 from lowdose.trust.deviance import DevianceOptions, local_deviance
@@ -216,7 +216,9 @@ def edited(
 
 def invented_and_missing(chosen: list[Frame]) -> dict[str, Any]:
     """Score the evidence for real against invented columns, and for missing ones."""
-    scores: dict[str, list[np.ndarray]] = {"ours": [], "vacuum": [], "sbd": []}
+    scores: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("ours", "p", "vacuum", "sbd")
+    }
     labels, missing, left, verdicts = [], [], [], []
     for frame in chosen:
         rng = np.random.default_rng([SEED, frame.number, 1])
@@ -229,6 +231,7 @@ def invented_and_missing(chosen: list[Frame]) -> dict[str, Any]:
             continue
         found = column_evidence(frame.noisy, denoised, columns=columns, vacuum=vacuum)
         scores["ours"].append(found.llr)
+        scores["p"].append(-found.p)
         scores["vacuum"].append(found.llr_vacuum)
         scores["sbd"].append(found.mean_likelihood_ratio)
         labels.append(label)
@@ -301,12 +304,13 @@ def null_distribution(chosen: list[Frame], wanted: int) -> dict[str, Any]:
         absent = counted.rate.copy()
         y, x = np.mgrid[: absent.shape[0], : absent.shape[1]]
         for number in tested:
-            height = claimed_height(counted, columns, int(number))
+            height = measure_height(counted, columns, int(number)).claimed
             square = (y - columns.positions[number, 0]) ** 2
             square = square + (x - columns.positions[number, 1]) ** 2
             absent -= height * np.exp(-square / (2 * columns.sigma[number] ** 2))
-        tested = [n for n in tested if claimed_height(counted, columns, int(n)) > 0]
-        prepared.append((counted, columns, tested, np.maximum(absent, 0)))
+        prepared.append(
+            (counted, columns, [int(n) for n in tested], np.maximum(absent, 0))
+        )
     while len(p) < wanted and prepared:
         for counted, columns, tested, absent in prepared:
             rng = np.random.default_rng([SEED, 2, repeat])
@@ -343,7 +347,7 @@ def pure_noise(count: int) -> dict[str, Any]:
         claims = find_columns(Micrograph(judged.rate), scale_px=6.0, polarity="bright")
         apart = separated(claims.positions, 8 * 6.0)
         tests = [local_test(judged, claims, int(n)) for n in apart]
-        split += [float(np.exp(t.log_p)) for t in tests if t.claimed > 0]
+        split += [float(np.exp(t.log_p)) for t in tests]
         if len(split) >= count:
             break
     wrong = np.array(split[:count])
@@ -370,7 +374,8 @@ def markdown(result: dict[str, Any]) -> str:
     """Return the tables of the document."""
     evidence, null = result["evidence"], result["null"]
     names = {
-        "ours": "ours, against the surroundings",
+        "ours": "ours, `llr`",
+        "p": "ours, p-value alone",
         "vacuum": "ours, against vacuum",
         "sbd": "SBD's formula",
     }

@@ -33,6 +33,8 @@ import numpy as np
 from lowdose.trust.poisson_sums import log_upper_tail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lowdose.trust.columns import Columns
@@ -58,13 +60,13 @@ class LocalTest:
     Parameters
     ----------
     llr : float
-        Log-likelihood ratio of the column as claimed over its absence, summed over
-        the window [nats]; the surroundings are fitted under each.
+        Log-likelihood ratio of the column over its absence, summed over the window
+        [nats]; the surroundings are fitted under each.
     log_p : float
         Natural logarithm of the p-value of absence.
     log_p_presence : float
-        The same of the column as it is claimed: small where the counts show less of
-        it than they should.
+        The same of the column: small where the counts show less of it than they
+        should.
     claimed : float
         Height of the column in the denoised image over its surroundings [e-/px].
     height : float
@@ -72,8 +74,8 @@ class LocalTest:
     height_error : float
         Its standard error.
     expected : float
-        Standard deviations that `height` is expected to lie above 0 if the column is
-        as claimed: below about 3 these counts cannot decide.
+        Standard deviations that `height` is expected to lie from 0 if the column is
+        there: below about 3 these counts cannot decide.
     """
 
     llr: float
@@ -102,7 +104,86 @@ class VacuumTest:
     log_p: float
 
 
-def local_test(counted: Counted, columns: Columns, number: int) -> LocalTest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Height:
+    """Height of one column over its surroundings, in the image and in the counts.
+
+    Parameters
+    ----------
+    claimed : float
+        In the denoised image [e-/px]. The denoised rate without a Gaussian of this
+        height is what absence means.
+    counted : float
+        In the counts [e-/px].
+    information : float
+        Inverse of the variance of `counted` [px²/e-²]; 0 where nothing can be told.
+    """
+
+    claimed: float
+    counted: float
+    information: float
+
+
+def measure_height(counted: Counted, columns: Columns, number: int) -> Height:
+    """Measure one column by the contrast that tests it.
+
+    Parameters
+    ----------
+    counted : Counted
+        Counts, and the denoised rate.
+    columns : Columns
+        All columns.
+    number : int
+        Which of them.
+
+    Returns
+    -------
+    Height
+    """
+    window = _Window(counted, columns, number)
+    contrast = window.contrast(counted.read_noise**2)
+    if contrast is None:
+        return Height(claimed=0.0, counted=0.0, information=0.0)
+    information = float(contrast @ window.profile)
+    return Height(
+        claimed=float(contrast @ window.rate) / information,
+        counted=float(contrast @ window.electrons) / information,
+        information=information,
+    )
+
+
+def faintness(heights: Sequence[Height]) -> NDArray[np.float64]:
+    """Return how many times too faint the denoised image shows columns.
+
+    At very low dose denoisers show columns much lower than they are: a column of a
+    tenth of its height would be expected to leave no trace in the counts, and could
+    neither be supported nor contradicted. The counts know better, over all columns
+    together: they are regressed on the claims.
+
+    Parameters
+    ----------
+    heights : sequence of Height
+        Of all columns.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        For each column the factor that the *other* columns give, so that none is
+        judged by a height that its own counts suggest: two standard errors below
+        the regression, and 1 at least.
+    """
+    claimed = np.array([h.claimed for h in heights])
+    weight = np.array([h.information for h in heights]) * claimed
+    products = weight * np.array([h.counted for h in heights])
+    squares = weight * claimed
+    others = np.maximum(squares.sum() - squares, 1e-300)
+    factor = (products.sum() - products) / others - 2 / np.sqrt(others)
+    return np.asarray(np.maximum(factor, 1.0), np.float64)
+
+
+def local_test(
+    counted: Counted, columns: Columns, number: int, *, factor: float = 1.0
+) -> LocalTest:
     """Test one column against its absence in its own surroundings.
 
     Parameters
@@ -113,78 +194,58 @@ def local_test(counted: Counted, columns: Columns, number: int) -> LocalTest:
         All columns, found on that rate, heights in electrons.
     number : int
         Which of them.
+    factor : float, optional
+        How many times as high as claimed the column is if it is there (see
+        :func:`faintness`). The p-value of absence does not depend on it.
 
     Returns
     -------
     LocalTest
         With p-values of 1 and evidence 0 where the window has too few pixels or
-        electrons to test anything.
+        electrons to test anything, and presence 1 and evidence 0 where the denoised
+        image shows no column between its neighbours.
     """
     window = _Window(counted, columns, number)
-    none = LocalTest(
-        llr=0.0,
-        log_p=0.0,
-        log_p_presence=0.0,
-        claimed=0.0,
-        height=0.0,
-        height_error=math.inf,
-        expected=0.0,
-    )
-    sign = math.copysign(1.0, float(columns.height[number]))
     noise = counted.read_noise**2
     contrast = window.contrast(noise)
     if contrast is None:
-        return none
-    y, g = window.electrons, window.profile
+        return LocalTest(
+            llr=0.0,
+            log_p=0.0,
+            log_p_presence=0.0,
+            claimed=0.0,
+            height=0.0,
+            height_error=math.inf,
+            expected=0.0,
+        )
+    y, g, sign = window.electrons, window.profile, columns.sign
     information = float(contrast @ g)
     claimed = float(contrast @ window.rate) / information
-    if sign * claimed <= 0:  # next to its neighbours, the denoised image shows none
-        return none
+    supposed = factor * claimed if sign * claimed > 0 else 0.0
     basis = np.concatenate([window.basis, (window.rate - claimed * g)[:, None]], 1)
     weight = 1 / (window.reference + noise)
     absent = _fitted(y, basis, np.zeros_like(y), weight, noise, window.floor)
-    present = _fitted(y, basis, claimed * g, weight, noise, window.floor)
     observed = float(contrast @ y)
-    return LocalTest(
-        llr=_llr(y, present, absent, noise),
-        log_p=_tail(sign * contrast, sign * observed, absent, 0.0, counted.read_noise),
-        log_p_presence=_tail(
+    llr, log_p_presence = 0.0, 0.0
+    if supposed:
+        present = _fitted(y, basis, supposed * g, weight, noise, window.floor)
+        llr = _llr(y, present, absent, noise)
+        log_p_presence = _tail(
             -sign * contrast,
             -sign * observed,
             present,
-            -abs(claimed) * information,
+            -abs(supposed) * information,
             counted.read_noise,
-        ),
+        )
+    return LocalTest(
+        llr=llr,
+        log_p=_tail(sign * contrast, sign * observed, absent, 0.0, counted.read_noise),
+        log_p_presence=log_p_presence,
         claimed=claimed,
         height=observed / information,
         height_error=math.sqrt(float(contrast**2 @ (absent + noise))) / information,
-        expected=abs(claimed) * math.sqrt(information),
+        expected=abs(supposed) * math.sqrt(information),
     )
-
-
-def claimed_height(counted: Counted, columns: Columns, number: int) -> float:
-    """Return how far the denoised image lifts a column over its surroundings.
-
-    Parameters
-    ----------
-    counted : Counted
-        The denoised rate.
-    columns : Columns
-        All columns.
-    number : int
-        Which of them.
-
-    Returns
-    -------
-    float
-        [e-/px] The denoised rate without a Gaussian of this height is what absence
-        means. 0 where the window has too few pixels.
-    """
-    window = _Window(counted, columns, number)
-    contrast = window.contrast(counted.read_noise**2)
-    if contrast is None:
-        return 0.0
-    return float(contrast @ window.rate) / float(contrast @ window.profile)
 
 
 def vacuum_test(

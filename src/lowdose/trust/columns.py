@@ -45,6 +45,8 @@ class Columns:
         Height and width of the image [px].
     pixel_size : float or None
         [nm/px], where it is known.
+    sign : {1, -1}
+        1 for bright columns, -1 for dark ones.
     """
 
     positions: NDArray[np.float64]
@@ -55,6 +57,7 @@ class Columns:
     scale: float
     shape: tuple[int, int]
     pixel_size: float | None = None
+    sign: int = 1
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -166,6 +169,7 @@ def find_columns(
         scale=scale,
         shape=(image.shape[0], image.shape[1]),
         pixel_size=size,
+        sign=int(sign),
     )
 
 
@@ -234,6 +238,7 @@ def place_columns(
         scale=scale_px,
         shape=(image.shape[0], image.shape[1]),
         pixel_size=pixel_size(frame),
+        sign=int(sign),
     )
 
 

@@ -15,7 +15,14 @@ from lowdose.errors import Cancelled, InvalidImageError
 from lowdose.inference.engine import iter_denoise
 from lowdose.inference.options import DenoiseOptions
 from lowdose.progress import Clock, Progress, ShouldStop, never
-from lowdose.trust.column_test import LocalTest, VacuumTest, local_test, vacuum_test
+from lowdose.trust.column_test import (
+    LocalTest,
+    VacuumTest,
+    faintness,
+    local_test,
+    measure_height,
+    vacuum_test,
+)
 from lowdose.trust.columns import Columns, find_columns, in_electrons
 from lowdose.trust.counting import Counted, compare_counts
 from lowdose.trust.evidence_maps import evidence_maps
@@ -40,6 +47,8 @@ __all__ = [
     "iter_column_evidence",
 ]
 
+#: From here on it is said that columns are shown too faint.
+_FAINT: Final = 1.5
 #: Columns tested between two reports of progress.
 _BATCH: Final = 16
 
@@ -172,6 +181,12 @@ def column_evidence(
             return evidence
 
 
+def _stop_if_asked(should_stop: ShouldStop) -> None:
+    if should_stop():
+        msg = "Stopped while testing columns."
+        raise Cancelled(msg)
+
+
 _Tests = dict[str, "NDArray[np.float64]"]
 
 
@@ -240,11 +255,15 @@ def _test(
     if vacuum is not None:
         rate = float(testing.electrons[vacuum.mask].mean())
         vacuum = replace(vacuum, rate=max(rate, 1e-9))
+    heights = []
+    for number in range(0 if claims is None else len(claims)):
+        _stop_if_asked(should_stop)
+        assert claims is not None
+        heights.append(measure_height(testing, claims, number))
+    factors = faintness(heights)
     results: list[tuple[LocalTest | None, VacuumTest | None]] = []
     for number, at in enumerate(match):
-        if should_stop():
-            msg = f"Stopped after {number} of {len(match)} columns."
-            raise Cancelled(msg)
+        _stop_if_asked(should_stop)
         if at < 0 or claims is None:
             results.append((None, None))
         else:
@@ -253,7 +272,9 @@ def _test(
                 if vacuum is None
                 else vacuum_test(testing, claims, int(at), vacuum)
             )
-            results.append((local_test(testing, claims, int(at)), against))
+            factor = float(factors[at])
+            local_result = local_test(testing, claims, int(at), factor=factor)
+            results.append((local_result, against))
         if number % _BATCH == 0:
             yield Progress(
                 stage="test columns",
@@ -265,6 +286,7 @@ def _test(
     local = [r[0] for r in results]
     by_vacuum = [r[1] for r in results]
     return {
+        "faintness": np.array(float(np.median(factors)) if len(factors) else 1.0),
         "found": np.array([t is not None for t in local], np.float64),
         "llr": np.array([t.llr if t else 0.0 for t in local]),
         "p": np.exp([t.log_p if t else 0.0 for t in local]),
@@ -314,6 +336,13 @@ def _collect(
     else:
         ratios = mean_likelihood_ratio(counted, columns, vacuum.mask)
     caveats = (*counted.caveats, *caveats)
+    factor = float(stacked["faintness"].mean())
+    if factor > _FAINT:
+        caveats += (
+            f"The denoised image shows columns about {factor:.1f} times fainter than "
+            "the counts do; a column that is there is supposed to be so much higher "
+            "than it is shown.",
+        )
     if independent:
         caveats += (
             f"Columns were found on {options.share:.0%} of the electrons and tested on "
@@ -337,6 +366,7 @@ def _collect(
         height=average["height"],
         height_error=average["height_error"],
         expected=mean["expected"],
+        faintness=factor,
         found=mean["found"],
         verdicts=verdicts,
         vacuum=vacuum,

@@ -76,15 +76,17 @@ class ColumnEvidence:
     p_holm : ndarray, shape (N,)
         `p` adjusted after Holm.
     p_presence, q_presence : ndarray, shape (N,)
-        p-value of the column as it is claimed, and adjusted: small where it is not
-        there.
+        p-value of the column being there, and adjusted: small where it is not.
     claimed : ndarray, shape (N,)
         Height over the surroundings in the denoised image [e-/px].
     height, height_error : ndarray, shape (N,)
         Height that the counts say [e-/px], and its standard error.
     expected : ndarray, shape (N,)
-        Standard deviations by which the counts should show the column if it is as
-        claimed. Below about 3 they cannot decide.
+        Standard deviations by which the counts should show the column if it is there,
+        `faintness` times as high as claimed. Below about 3 they cannot decide.
+    faintness : float
+        How many times too faint the denoised image shows columns, by the counts of
+        all of them (median over the columns; the mean of that over the splits).
     found : ndarray, shape (N,)
         Share of the splits in which the column was found on its part of the
         electrons; 1 without splits.
@@ -114,6 +116,7 @@ class ColumnEvidence:
     height: NDArray[np.float64]
     height_error: NDArray[np.float64]
     expected: NDArray[np.float64]
+    faintness: float
     found: NDArray[np.float64]
     verdicts: tuple[Verdict, ...]
     vacuum: Vacuum | None

@@ -12,7 +12,12 @@ from lowdose.errors import Cancelled, InvalidImageError, ParameterError
 from lowdose.inference.engine import denoise
 from lowdose.micrograph import Micrograph
 from lowdose.noise import NoiseModel
-from lowdose.trust.column_test import local_test, vacuum_test
+from lowdose.trust.column_test import (
+    Height,
+    faintness,
+    local_test,
+    vacuum_test,
+)
 from lowdose.trust.columns import find_columns, place_columns
 from lowdose.trust.counting import Counted, compare_counts
 from lowdose.trust.evidence import (
@@ -93,6 +98,35 @@ def test_presence_is_uniform_where_the_column_is_there(rng):
         tests = [local_test(case, columns, n) for n in tested]
         p += [float(np.exp(t.log_p_presence)) for t in tests]
     assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_columns_that_are_shown_too_faint_are_expected_as_high_as_the_counts_say(rng):
+    rate, _, real, invented = scene()
+    y, x = np.mgrid[: rate.shape[0], : rate.shape[1]]
+    # A denoiser that shows a sixth of every column, and invents some as faint ones.
+    faint = rate.mean() + (rate - rate.mean()) / 6
+    for row, column in invented:
+        square = (y - row) ** 2 + (x - column) ** 2
+        faint = faint + 0.5 / 6 * np.exp(-square / (2 * SIGMA**2))
+    faint *= rate.mean() / faint.mean()
+    columns = place_columns(
+        faint, np.concatenate([real, invented]), scale_px=SIGMA, move=False
+    )
+    found = column_evidence(rng.poisson(3 * rate), 3 * faint, columns=columns)
+    there = np.arange(len(columns)) < len(real)
+    assert found.faintness == pytest.approx(6, rel=0.3)
+    assert any("fainter" in caveat for caveat in found.caveats)
+    assert (found.llr[there] > 0).mean() > 0.97
+    assert (found.llr[~there] < 0).mean() > 0.8
+    assert (np.array(found.verdicts)[~there] == "contradicted").mean() > 0.5
+
+
+def test_no_factor_is_taken_from_noise(rng):
+    heights = [
+        Height(claimed=c, counted=rng.normal(0, 1), information=1.0)
+        for c in rng.uniform(0.1, 1, 200)
+    ]
+    np.testing.assert_array_equal(faintness(heights), 1.0)
 
 
 def test_read_noise_and_gain_leave_p_values_uniform(rng):
