@@ -271,6 +271,13 @@ def test_maps_are_shown_and_hidden_by_their_boxes(inspected, viewer):
     assert "spatial frequency" in inspected.results.about.text()
 
 
+def test_boxes_of_maps_do_not_bring_the_maps_back(inspected, viewer):
+    inspected.show_button.click()
+    before = state_of(viewer)
+    inspected.results.maps.item(0).setCheckState(Qt.CheckState.Checked)
+    assert state_of(viewer) == before
+
+
 def test_the_verdicts_are_told_in_words_with_what_to_know_before(inspected):
     text = inspected.results.words.text()
     for verdict in inspected.inspected.inspection.verdicts:
@@ -278,6 +285,10 @@ def test_the_verdicts_are_told_in_words_with_what_to_know_before(inspected):
     assert "atomic columns" in text
     for caveat in inspected.inspected.inspection.caveats:
         assert html.escape(caveat) in text
+    for one in inspected.inspected.maps:
+        for caveat in one.caveats:
+            assert html.escape(caveat) in text + inspected.results.notes.text()
+    assert not inspected.results.note_section.isHidden()
 
 
 def test_the_table_begins_with_the_least_evidence(inspected):

@@ -143,6 +143,23 @@ def in_words(inspection: Inspection) -> str:
     return "".join(parts)
 
 
+def notes_of_maps(inspection: Inspection) -> str:
+    """Return what to know of single maps before believing them, as rich text.
+
+    Each is told once, with the maps that it is about; what holds for all of them is
+    told with the verdicts.
+    """
+    notes: dict[str, list[str]] = {}
+    for one in inspection.maps:
+        for caveat in one.caveats:
+            if caveat not in inspection.caveats:
+                notes.setdefault(caveat, []).append(one.name)
+    return "".join(
+        f"<p><b>{html.escape(', '.join(names))}:</b> {html.escape(caveat)}</p>"
+        for caveat, names in notes.items()
+    )
+
+
 def about_map(one: TrustMap) -> str:
     """Return meaning, numbers and caveats of one map, as rich text."""
     rows = "".join(

@@ -148,14 +148,16 @@ class InspectWidget(TeardownOnClose):
 
     def show_found(self, found: Inspected) -> None:
         """Show what an inspection has found, in the dock and in the viewer."""
-        self._inspected, self._filter = found, None
+        before, self._inspected, self._filter = self._inspected, found, None
         self._cells = Cells(found)
         self.results.show_inspected(found)
         self._say(f"{len(found.maps)} maps of {found.inspection.subject.noisy.name}.")
-        if self.view.active:
-            self._show_cells()
-        else:
+        if not self.view.active:
             self.show_maps()
+            return
+        self._show_cells()
+        if before is None or before.request.source.uid != found.request.source.uid:
+            self._fit_pictures()
 
     def show_column(self, number: int) -> None:
         """Mark an atomic column, and bring it to the middle of every picture."""
@@ -228,7 +230,7 @@ class InspectWidget(TeardownOnClose):
         self.progress.cancel_clicked.connect(self.cancel)
         self.show_button.clicked.connect(self.show_maps)
         self.export_button.clicked.connect(self._on_export)
-        self.results.maps_changed.connect(self._show_cells)
+        self.results.maps_changed.connect(self._on_maps_changed)
         self.results.column_chosen.connect(self.show_column)
         self.view.left.connect(self._on_left)
         self.clicks.clicked.connect(self.pick)
@@ -356,6 +358,10 @@ class InspectWidget(TeardownOnClose):
     def _on_cancelled(self) -> None:
         self._say("Cancelled.")
 
+    def _on_maps_changed(self) -> None:
+        if self.view.active:
+            self._show_cells()
+
     def _on_left(self) -> None:
         self.clicks.listen(None)
         self._render()
@@ -365,7 +371,8 @@ class InspectWidget(TeardownOnClose):
             self, "Export the inspection", "inspection.html", "Web page (*.html)"
         )
         if name:
-            self.export(Path(name))
+            path = Path(name)
+            self.export(path if path.suffix else path.with_suffix(".html"))
 
     # What is shown.
 
@@ -390,5 +397,5 @@ class InspectWidget(TeardownOnClose):
         known = found is not None and found.request.recorded is not None
         self.filter_box.setVisible(known)
         self.filter_box.setEnabled(self.view.active)
-        self.status.setText(self._status or problem)
+        self.status.setText(problem or self._status)
         self.status.setVisible(bool(self.status.text()))

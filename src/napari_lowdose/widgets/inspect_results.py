@@ -18,7 +18,12 @@ from superqt.utils import signals_blocked
 
 from napari_lowdose.inspection.checks import SHOWN
 from napari_lowdose.inspection.colours import weights_rgba
-from napari_lowdose.inspection.findings import about_filter, about_map, in_words
+from napari_lowdose.inspection.findings import (
+    about_filter,
+    about_map,
+    in_words,
+    notes_of_maps,
+)
 from napari_lowdose.widgets.column_table import ColumnTable
 from napari_lowdose.widgets.section import Section
 
@@ -54,6 +59,7 @@ class InspectResults(QWidget):
         super().__init__(parent)
         self._inspected: Inspected | None = None
         self.words = _text_label()
+        self.notes = _text_label()
         self.table = ColumnTable()
         self.maps = QListWidget()
         self.about = _text_label()
@@ -62,6 +68,7 @@ class InspectResults(QWidget):
         self.filter_words = _text_label()
         self.verdict = Section("Verdict")
         self.columns = Section("Atomic columns")
+        self.note_section = Section("Before you believe a map")
         self.map_section = Section("Maps")
         self.filter_section = Section("Equivalent filter")
         self._lay_out()
@@ -84,6 +91,9 @@ class InspectResults(QWidget):
         if inspected is None:
             return
         self.words.setText(in_words(inspected.inspection))
+        self.notes.setText(notes_of_maps(inspected.inspection))
+        self.note_section.setVisible(bool(self.notes.text()))
+        self.note_section.unfold()
         self.columns.setVisible(inspected.evidence is not None)
         self.verdict.unfold()
         self.columns.unfold(inspected.evidence is not None)
@@ -115,6 +125,7 @@ class InspectResults(QWidget):
         for section, parts in (
             (self.verdict, [self.words]),
             (self.columns, [self.table]),
+            (self.note_section, [self.notes]),
             (self.filter_section, [self.weights, self.filter_words]),
             (self.map_section, [self.maps, self.about, self.picture]),
         ):
@@ -126,6 +137,7 @@ class InspectResults(QWidget):
             self.verdict,
             self.columns,
             self.filter_section,
+            self.note_section,
             self.map_section,
         ):
             column.addWidget(section)

@@ -85,6 +85,7 @@ class StageRow(QWidget):
     def show_state(self, state: JobState) -> None:
         """Show the row while a job is running or being stopped."""
         if state is JobState.RUNNING and self.isHidden():
+            self._latest = None
             self._bar.setRange(0, 0)
             self._label.setText("Beginning…")
         self.setVisible(state is not JobState.IDLE)
@@ -109,7 +110,7 @@ class StageRow(QWidget):
 
 def describe_stage(progress: Progress) -> str:
     """Return the stage, how much of it is done, and the time left, as text."""
-    text = _WORDS.get(progress.stage, progress.stage.capitalize())
+    text = _WORDS.get(progress.stage, progress.stage)
     if progress.total > 1:
         text += f": {progress.done} of {progress.total}"
     if (left := progress.seconds_left) is not None and left >= 1:
