@@ -33,10 +33,9 @@ from skimage.metrics import structural_similarity
 from torch import nn
 
 from lowdose import networks
-from lowdose.networks.normalising import CONDITIONS, column, measure
+from lowdose.networks.normalising import CONDITIONS, column, constants, measure
 from lowdose.noise import NoiseModel
 from lowdose.simulation.dataset import Dataset
-from lowdose.training.examples import network_input
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,10 +57,16 @@ class Design:
 
 
 _TOLD: dict[str, Any] = {"conditions": len(CONDITIONS)}
-_STEM8: dict[str, Any] = {"stem": 8, "residual": False, "blocks": [2, 2, 3], **_TOLD}
+_OURS: dict[str, Any] = {
+    "stem": 4,
+    "blocks": [2, 2, 3],
+    "residual": False,
+    "mixing": True,
+    **_TOLD,
+}
 
 DESIGNS = [
-    Design("ours", "lowdose", {"base": 36, "mixing": True, **_STEM8}),
+    Design("ours", "lowdose", {"base": 36, **_OURS}, batch=4, crop=256),
     Design(
         "SBD's UNet, scales 4, base 32",
         "unet2",
@@ -70,30 +75,28 @@ DESIGNS = [
         crop=256,
     ),
     Design("DnCNN-20", "dncnn", {"depth": 20}, batch=4, crop=128),
-    Design("ours without spectral mixing", "lowdose", {"base": 40, **_STEM8}),
+    Design("ours with an 8 x 8 stem", "lowdose", {"base": 36, **_OURS, "stem": 8}),
     Design(
-        "ours, not told the spectrum",
+        "8 x 8 stem, without spectral mixing",
         "lowdose",
-        {"base": 36, "mixing": True, **_STEM8, "conditions": 2},
+        {"base": 40, **_OURS, "stem": 8, "mixing": False},
     ),
     Design(
-        "ours with a 4 x 4 stem",
+        "8 x 8 stem, not told the spectrum",
         "lowdose",
-        {"base": 36, "mixing": True, **_STEM8, "stem": 4},
-        batch=4,
-        crop=256,
+        {"base": 36, **_OURS, "stem": 8, "conditions": 2},
     ),
     Design(
-        "ours with a 2 x 2 stem, without mixing",
+        "2 x 2 stem, residual, without mixing",
         "lowdose",
         {"base": 36, "stem": 2, "blocks": [1, 2, 4], **_TOLD},
         batch=4,
         crop=192,
     ),
     Design(
-        "ours with two wide levels",
+        "8 x 8 stem, two wide levels",
         "lowdose",
-        {"base": 60, "mixing": True, **_STEM8, "blocks": [3, 3]},
+        {"base": 60, **_OURS, "stem": 8, "blocks": [3, 3]},
     ),
 ]
 
@@ -244,7 +247,10 @@ def observed(
     """Draw counts, and return what a network sees of them, with the measures."""
     counts = rng.poisson(clean).astype(np.float32)
     measures = [measure(frame, NoiseModel()) for frame in counts]
-    return network_input(counts[:, None], measures, conditions=told), measures
+    z = (counts - column(measures, "mean")) / column(measures, "sigma")
+    told_so = constants(measures, told)[:, :, None, None]
+    told_so = np.broadcast_to(told_so, (*told_so.shape[:2], *counts.shape[1:]))
+    return np.concatenate([z[:, None], told_so], 1, dtype=np.float32), measures
 
 
 def crop(

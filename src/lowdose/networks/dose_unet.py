@@ -2,18 +2,26 @@
 
 What was chosen, and why:
 
-* **A pixel-unshuffle stem.** Electron micrographs are oversampled; work on 2 x 2 times
-  fewer pixels costs a quarter and loses nothing, since every pixel is still seen.
+* **A pixel-unshuffle stem.** Electron micrographs are oversampled; work on fewer
+  pixels costs less and loses nothing, since every pixel is still seen. 2 x 2 for any
+  micrograph; 4 x 4 for atomic resolution (8 x 8 is three times faster, and 0.9 dB
+  worse after equal training).
 * **Residual blocks without normalisation.** Doses within a batch differ by a factor of
-  10^4, so the statistics of a batch fit no single image (on the same data, batch
-  normalisation that was never frozen lost 3 to 7 dB at low dose).
+  10^4, so the statistics of a batch fit no single image (SBD's UNet on the same images:
+  batch normalisation that was never frozen lost 3 to 7 dB at low dose).
 * **Modulation by what is known of the frame.** At a few counts per pixel the best
   estimate of weak texture is a Wiener filter, which depends on the spectrum of the
   frame and on its noise, and neither can be seen from one place of it. Both are
   measured once per frame, and scale the feature maps of each block (FiLM [1]_).
-* **A reach of about 110 pixels**, measured and not estimated, so that tiles equal the
-  whole frame to the last bit at little cost.
+  On sections at 5 counts per pixel the mean squared error is 11.01, of SBD's UNet that
+  is told the noise alone 11.16, of the best filter that is tuned on the truth 11.09.
+* **Spectral mixing, for crystals.** A crystal is sparse in Fourier space: 0.5 dB better
+  than without, after equal training. The price is that no reach is finite.
+* **Without it, a reach of about 120 pixels**, measured and not estimated, so that tiles
+  equal the whole frame to the last bit at little cost.
 * **Bilinear upsampling behind 1 x 1 convolutions**, which makes no checkerboard.
+
+The tables are in docs/networks.md and README.md, with their commands.
 
 References
 ----------

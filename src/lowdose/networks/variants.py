@@ -61,10 +61,11 @@ class Variant:
     receptive_field: tuple[int, int] | None = None
 
 
-#: Oversampled crystals: most work at an eighth of the resolution, on the whole image.
+#: Oversampled crystals: all work at a quarter of the resolution or less, on the whole
+#: image.
 _CRYSTALS: Final[Mapping[str, Any]] = {
     "blocks": (2, 2, 3),
-    "stem": 8,
+    "stem": 4,
     "conditions": 10,
     "mixing": True,
     "residual": False,
