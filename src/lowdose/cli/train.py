@@ -43,7 +43,8 @@ _LINE_EVERY: Final = 30.0
 _STACK_MINUTES: Final = 10.0
 _ENDINGS: Final = {
     "steps": "All steps are made.",
-    "time": "The time is up; --resume goes on from here.",
+    "time": "The time is up.",
+    "budget": "The time is up; --resume goes on from here.",
     "plateau": "The validation got no better, so that the training ended early.",
     "asked": "The training was ended as asked.",
 }

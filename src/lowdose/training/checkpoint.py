@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 2
 LAST: Final = "last.pt"
 BEST: Final = "best.pt"
-#: What versions before 0.2 wrote.
+#: What earlier versions wrote.
 _OLD: Final = "checkpoint.pt"
 
 #: Keys of a recipe that may be changed between two runs: texts, and how long to go on.

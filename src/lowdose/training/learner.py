@@ -14,9 +14,10 @@ import lowdose
 from lowdose import networks
 from lowdose.errors import ParameterError, TrainingError
 from lowdose.training import checkpoint
-from lowdose.training.config import NetworkConfig, recipe_to_dict
-from lowdose.training.examples import network_input, output_scale
+from lowdose.training.batches import network_input, output_scale
+from lowdose.training.config import recipe_to_dict
 from lowdose.training.losses import LOSSES
+from lowdose.training.plan import NetworkConfig
 from lowdose.training.schedule import Plateau, learning_rate
 from lowdose.zoo.shelf import find_model
 from lowdose.zoo.weights import load_network
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lowdose.denoiser import Measures
+    from lowdose.training.batches import Batch
     from lowdose.training.config import Recipe
-    from lowdose.training.examples import Batch
 
     Image = NDArray[np.float32]
 

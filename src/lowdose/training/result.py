@@ -50,8 +50,9 @@ class TrainedModel:
         Steps made.
     scores : mapping of str to float
         Of the last validation.
-    ended : {"steps", "time", "plateau", "asked"}
-        Why the training ended.
+    ended : {"steps", "time", "plateau", "budget", "asked"}
+        Why the training ended: all steps, or the time of the recipe; a validation
+        that got no better; or the time of the run; or because it was asked to.
     """
 
     folder: Path

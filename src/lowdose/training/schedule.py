@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lowdose.training.config import Recipe, TrainingConfig
+    from lowdose.training.config import Recipe
+    from lowdose.training.plan import TrainingConfig
 
 
 def learning_rate(

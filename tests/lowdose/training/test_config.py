@@ -121,12 +121,12 @@ def test_a_file_that_is_missing_or_no_toml_is_refused(tmp_path):
 
 
 def test_keys_are_set_over_what_the_file_says():
-    path = RECIPES / "general-base.toml"
+    path = RECIPES / "general.toml"
     recipe = read_recipe(
         path,
-        changes=["training.steps=20007", "seed = 9", "title=A title", "noise.known=1"],
+        changes=["training.steps=30007", "seed = 9", "title=A title", "noise.known=1"],
     )
-    assert (recipe.training.steps, recipe.seed) == (20007, 9)
+    assert (recipe.training.steps, recipe.seed) == (30007, 9)
     assert (recipe.title, recipe.data.noise.known) == ("A title", 1.0)
 
 

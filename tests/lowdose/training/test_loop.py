@@ -21,8 +21,9 @@ from lowdose.errors import (
     TrainingError,
 )
 from lowdose.inference.engine import denoise
-from lowdose.training import loop
 from lowdose.training.learner import Learner
+from lowdose.training.loop import iter_train
+from lowdose.training.reports import TrainingProgress
 from lowdose.training.ways import drawings
 
 WEIGHTS = "weights.safetensors"
@@ -73,7 +74,7 @@ def test_the_folder_of_a_training_stands_for_its_model(make_recipe, train, tmp_p
 
 def test_a_report_has_what_a_live_view_needs(make_recipe, train, tmp_path):
     _, reports = train(make_recipe(), tmp_path)
-    steps = [r for r in reports if isinstance(r, loop.TrainingProgress)]
+    steps = [r for r in reports if isinstance(r, TrainingProgress)]
     assert steps[-1].done == steps[-1].total == 4
     assert all(np.isfinite(r.loss) and r.learning_rate > 0 for r in steps)
     validated = [r for r in steps if r.scores]
@@ -155,10 +156,33 @@ def test_a_killed_training_resumes_to_the_weights_of_200_steps_straight(
 
 def test_no_time_left_ends_with_a_model_and_a_checkpoint(make_recipe, train, tmp_path):
     trained, _ = train(make_recipe(steps=10**6), tmp_path, minutes=1e-9)
-    assert trained.ended == "time"
+    assert trained.ended == "budget"
     assert trained.steps == 1
     assert (tmp_path / "last.pt").exists()
     zoo.load_model(tmp_path)
+
+
+def test_running_out_of_time_changes_nothing_of_what_follows(
+    make_recipe, train, tmp_path
+):
+    recipe = make_recipe(steps=5, validate_every=3, schedule="plateau", patience=1)
+    straight, _ = train(recipe, tmp_path / "straight")
+    for _ in range(2):
+        broken, _ = train(recipe, tmp_path / "broken", resume=True, minutes=0)
+    assert (broken.ended, broken.steps) == ("budget", 2)
+    resumed, _ = train(recipe, tmp_path / "broken", resume=True)
+    assert_same_weights(straight.folder, resumed.folder)
+
+
+def test_a_pause_does_not_count_as_time(make_recipe, tmp_path, monkeypatch):
+    paused, clock = [], time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + sum(paused, start=0.0))
+    job = iter_train(make_recipe(steps=6), tmp_path, minutes=60)
+    for report in job:  # noqa: B007 (the last one is looked at)
+        # Nobody asks for the next report for a day.
+        paused.append(86_400.0)
+    assert report.done == 6
+    assert report.seconds < 3600
 
 
 def test_the_schedule_ends_with_the_time_of_the_recipe(make_recipe, train, tmp_path):

@@ -4,13 +4,8 @@ import tifffile
 
 from lowdose.errors import InputError, InvalidImageError
 from lowdose.micrograph import Micrograph
-from lowdose.training.stacks import (
-    Stack,
-    held_out_crops,
-    hold_out,
-    open_stack,
-    random_place,
-)
+from lowdose.training.held_out import held_out_crops, hold_out, random_place
+from lowdose.training.stacks import Stack, open_stack
 
 
 def given(data):

@@ -34,15 +34,10 @@ from lowdose.training.examples import (
     Setting,
     turned,
 )
-from lowdose.training.stacks import (
-    Stack,
-    held_out_crops,
-    hold_out,
-    open_stack,
-    random_place,
-)
+from lowdose.training.frame_measures import iter_measure
+from lowdose.training.held_out import held_out_crops, hold_out, random_place
+from lowdose.training.stacks import Stack, open_stack
 from lowdose.training.tables import Table
-from lowdose.training.ways.thinning import measure_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -94,7 +89,9 @@ class BlindSpot:
     losses: ClassVar[tuple[str, ...]] = ("mse",)
     watched = "blind_dB"
 
-    def __init__(self, config: Config, setting: Setting, stack: Stack) -> None:
+    def __init__(
+        self, config: Config, setting: Setting, stack: Stack, measures: list[Measures]
+    ) -> None:
         self._config, self._setting, self._stack = config, setting, stack
         correlation = noise_correlation(stack.frames)
         self.shape = (
@@ -102,7 +99,7 @@ class BlindSpot:
         )
         self.warnings = (*stack.warnings, *self._doubts(correlation))
         self._hidden = blinded_offsets(self.shape, config.reach)
-        self._measures = [measure_in_use(frame) for frame in stack.frames]
+        self._measures = measures
         self._parts = hold_out(stack, setting.patch)
         self._asked = self._ask_for_validation()
 
@@ -213,9 +210,9 @@ class BlindSpot:
 
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, BlindSpot]:
     """Open a noisy stack (see :func:`lowdose.training.ways.iter_open`)."""
-    yield from ()
     stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
-    return BlindSpot(config, setting, stack)
+    measures = yield from iter_measure(stack.frames)
+    return BlindSpot(config, setting, stack, measures)
 
 
 def _shape_for(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from lowdose.errors import ParameterError, did_you_mean
 from lowdose.networks.normalising import measure
 from lowdose.noise import NoiseModel
 from lowdose.progress import Clock, Progress
@@ -25,9 +26,6 @@ from lowdose.training.examples import (
 )
 from lowdose.training.tables import Table
 
-# pydantic reads annotations when the class is made, so these are no typing imports.
-from lowdose.errors import ParameterError, did_you_mean  # isort: skip
-
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 VALIDATION_DOSES = (0.5, 5.0, 50.0, 500.0)
 _VALIDATION_SIZE, _VALIDATION_IMAGES = 128, 6
 _REPORT_EVERY = 32
-
-Share = Field(ge=0, le=1)
 
 
 class Noise(Table):

@@ -38,6 +38,7 @@ from lowdose.training.examples import (
     measured,
     turned,
 )
+from lowdose.training.kept import Kept
 from lowdose.training.tables import Table
 
 if TYPE_CHECKING:
@@ -101,18 +102,19 @@ class HighDose:
         self,
         config: Config,
         setting: Setting,
-        images: list[Image],
+        images: Kept[Image],
+        count: int,
         warnings: tuple[str, ...],
     ) -> None:
         self._config, self._setting, self.warnings = config, setting, warnings
-        held = min(len(images) - 1, max(1, round(config.validation * len(images))))
-        self._learnt, self._held = images[: len(images) - held], images[-held:]
+        held = min(count - 1, max(1, round(config.validation * count)))
+        self._images, self._count, self._learnt = images, count, count - held
         self._sets = self._validation_set()
 
     def example(self, rng: Random) -> Example:
         """Draw a crop and expose it."""
-        number = int(rng.integers(len(self._learnt)))
-        noisy, target, dose = self._expose(self._learnt[number], rng)
+        number = int(rng.integers(self._learnt))
+        noisy, target, dose = self._expose(self._images[number], rng)
         return Example(
             noisy=noisy[None],
             measures=self._measure(noisy),
@@ -162,7 +164,8 @@ class HighDose:
         sets = []
         for number in range(_VALIDATED):
             rng = np.random.default_rng([self._setting.seed, VALIDATION, number])
-            image = self._held[number % len(self._held)]
+            held = self._learnt + number % (self._count - self._learnt)
+            image = self._images[held]
             noisy, target, _ = self._expose(image, rng)
             sets.append((noisy, target, self._measure(noisy)))
         return sets
@@ -171,28 +174,38 @@ class HighDose:
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, HighDose]:
     """Open high-dose micrographs (see :func:`lowdose.training.ways.iter_open`)."""
     setting.refuse_frames("high-dose")
-    files = list_micrographs(config.folder)
-    clock = Clock()
-    images: list[Image] = []
-    dim: list[str] = []
-    for number, path in enumerate(files, start=1):
-        for index, frame in enumerate(io.read(path).frames()):
-            name = f"{path.name}, frame {index}"
-            small = area_downsample(_sound(frame, name), config.binning)
-            if min(small.shape) < setting.patch:
-                msg = (
-                    f"{name} has {small.shape[0]} x {small.shape[1]} px after binning "
-                    f"by {config.binning}, less than a crop of {setting.patch} px. Set "
-                    "data.binning=1, or a smaller training.patch."
-                )
-                raise InvalidImageError(msg)
-            if float(frame.mean()) < config.least_counts:
-                dim.append(name)
-            images.append(small)
+    micrographs = [
+        io.read(path).replace(name=path.name)
+        for path in list_micrographs(config.folder)
+    ]
+    places = [(m, index) for m in micrographs for index in range(m.n_frames)]
+
+    def binned(number: int) -> Image:
+        micrograph, index = places[number]
+        name = f"{micrograph.name}, frame {index}"
+        return area_downsample(_sound(micrograph.frame(index), name), config.binning)
+
+    clock, dim = Clock(), []
+    images = Kept(binned, lambda image: image.nbytes)
+    for number, (micrograph, index) in enumerate(places):
+        name = f"{micrograph.name}, frame {index}"
+        small = images[number]
+        if min(small.shape) < setting.patch:
+            msg = (
+                f"{name} has {small.shape[0]} x {small.shape[1]} px after binning "
+                f"by {config.binning}, less than a crop of {setting.patch} px. Set "
+                "data.binning=1, or a smaller training.patch."
+            )
+            raise InvalidImageError(msg)
+        if float(small.mean()) < config.least_counts:
+            dim.append(name)
         yield Progress(
-            stage="read", done=number, total=len(files), seconds=clock.seconds
+            stage="read",
+            done=number + 1,
+            total=len(places),
+            seconds=clock.seconds,
         )
-    if len(images) < 2:
+    if len(places) < 2:
         msg = (
             f"There is one micrograph in {config.folder}; two are needed at least, one "
             "to learn from and one to validate."
@@ -201,11 +214,11 @@ def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Hig
     warnings: tuple[str, ...] = ()
     if dim:
         warnings = (
-            f"{len(dim)} of {len(images)} micrographs, such as {dim[0]}, have a mean "
+            f"{len(dim)} of {len(places)} micrographs, such as {dim[0]}, have a mean "
             f"below {config.least_counts:g} counts: unless these are no counts, their "
             "own noise is not small, and will be learnt as if it was specimen.",
         )
-    return HighDose(config, setting, images, warnings)
+    return HighDose(config, setting, images, len(places), warnings)
 
 
 def _sound(frame: NDArray[np.generic], name: str) -> NDArray[np.generic]:

@@ -25,15 +25,17 @@ from lowdose.training.examples import (
     measured,
     turned,
 )
+from lowdose.training.kept import Kept
 from lowdose.training.stacks import check_size, checked
 from lowdose.training.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
 
     from numpy.random import Generator as Random
     from numpy.typing import NDArray
 
+    from lowdose.denoiser import Measures
     from lowdose.micrograph import Micrograph
     from lowdose.progress import Progress
 
@@ -127,16 +129,20 @@ class Pairs:
     watched = "psnr_dB"
 
     def __init__(self, config: Config, setting: Setting, source: Source) -> None:
-        self._setting, self._source = setting, source
+        self._setting = setting
+        self._pairs = Kept(
+            lambda number: self._measured(source[number]),
+            lambda pair: pair[0].nbytes + pair[1].nbytes,
+        )
         held = min(len(source) - 1, max(1, round(config.validation * len(source))))
         self._learnt = len(source) - held
-        self._sets = self._validation_set()
+        self._sets = self._validation_set(len(source))
         self.warnings = self._doubts()
 
     def example(self, rng: Random) -> Example:
         """Draw a crop of a pair."""
         number = int(rng.integers(self._learnt))
-        noisy, clean = self._source[number]
+        noisy, clean, measures = self._pairs[number]
         patch = self._setting.patch
         top, left = corner(rng, noisy.shape, patch)
         cut = slice(top, top + patch), slice(left, left + patch)
@@ -144,8 +150,7 @@ class Pairs:
         crop = turned(noisy[cut], element)
         return Example(
             noisy=crop[None],
-            # Of the whole image, as in use.
-            measures=measured(noisy, self._setting.normalisation),
+            measures=measures,
             target=turned(clean[cut], element),
             name=f"pair {number}, rows {top}-{top + patch}, columns {left}-",
         )
@@ -160,16 +165,18 @@ class Pairs:
 
     def sample(self) -> Sample:
         """Return a pair that was held out."""
-        noisy, clean = self._source[self._learnt]
-        measures = measured(noisy, self._setting.normalisation)
+        noisy, clean, measures = self._pairs[self._learnt]
         return Sample(noisy=noisy[None], measures=measures, clean=clean)
 
-    def _validation_set(self) -> list[tuple[Image, Image, Mapping[str, float]]]:
-        held = np.linspace(self._learnt, len(self._source) - 1, _VALIDATED)
+    def _measured(self, pair: tuple[Image, Image]) -> tuple[Image, Image, Measures]:
+        """Add to a pair the measures of the whole noisy image, as in use."""
+        return *pair, measured(pair[0], self._setting.normalisation)
+
+    def _validation_set(self, count: int) -> list[tuple[Image, Image, Measures]]:
+        held = np.linspace(self._learnt, count - 1, _VALIDATED)
         chosen = []
         for number in np.unique(held.astype(int)):
-            noisy, clean = self._source[int(number)]
-            measures = measured(noisy, self._setting.normalisation)
+            noisy, clean, measures = self._pairs[int(number)]
             chosen.append((noisy[:_SIZE, :_SIZE], clean[:_SIZE, :_SIZE], measures))
         return chosen
 

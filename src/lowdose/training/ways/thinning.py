@@ -14,10 +14,8 @@ in a batch. The share is drawn anew for each example. The network is told the do
 a (the conditions of :mod:`lowdose.networks.normalising`), so that it learns how to
 denoise at many doses up to nearly that of the data, and is used at the full one.
 
-The measures that the network is told are those of the whole frame, as in use. What
-thinning makes of them follows from the statistics, and need not be measured: of a power
-P at some frequency, in electrons, of which the mean count :math:`\mu` is noise, there
-is left :math:`p^2 (P - \mu) + p \mu`.
+The measures that the network is told are those of the whole frame, as in use (see
+:mod:`lowdose.training.frame_measures`).
 
 References
 ----------
@@ -32,7 +30,7 @@ References
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
@@ -40,8 +38,7 @@ from pydantic import Field, model_validator
 
 from lowdose.errors import InvalidImageError
 from lowdose.metrics import full_dose_error_terms
-from lowdose.networks.normalising import CONDITIONS, measure
-from lowdose.noise import NoiseModel, looks_like_counts, thin
+from lowdose.noise import thin
 from lowdose.training import scores
 from lowdose.training.assumptions import CORRELATED, counting, noise_correlation
 from lowdose.training.examples import (
@@ -52,13 +49,12 @@ from lowdose.training.examples import (
     Setting,
     turned,
 )
-from lowdose.training.stacks import (
-    Stack,
-    held_out_crops,
-    hold_out,
-    open_stack,
-    random_place,
+from lowdose.training.frame_measures import (
+    iter_measure,
+    thinned_measures,
 )
+from lowdose.training.held_out import held_out_crops, hold_out, random_place
+from lowdose.training.stacks import Stack, open_stack
 from lowdose.training.tables import Table
 
 if TYPE_CHECKING:
@@ -77,9 +73,6 @@ if TYPE_CHECKING:
 _FOLDS = 4
 _CROP, _CROPS = 128, 8
 _ALL = slice(None)
-#: Least power told to a network (see :mod:`lowdose.networks.normalising`).
-_FLOOR = 1e-3
-_POWERS = tuple(name for name in CONDITIONS if name.startswith("power"))
 
 
 class Config(Table):
@@ -127,20 +120,13 @@ class Thinning:
     losses: ClassVar[tuple[str, ...]] = ("poisson", "mse")
     watched = "fidelity"
 
-    def __init__(self, config: Config, setting: Setting, stack: Stack) -> None:
+    def __init__(
+        self, config: Config, setting: Setting, stack: Stack, measures: list[Measures]
+    ) -> None:
         self._config, self._setting = config, setting
-        found = counting(stack.frames)
-        gain = config.gain if config.gain is not None else found.gain
-        self._stack, self._electrons = _counted(stack, gain, config.offset)
-        self.warnings = (
-            *stack.warnings,
-            *_doubts(self._stack.frames),
-        )
-        plain = gain == 1 and config.offset == 0
-        self._measures = [
-            measure_in_use(frame, counted=plain) for frame in self._stack.frames
-        ]
-        self._parts = hold_out(self._stack, setting.patch)
+        self._stack, self._measures = stack, measures
+        self.warnings = (*stack.warnings, *_doubts(stack.frames))
+        self._parts = hold_out(stack, setting.patch)
         self._folds = self._split_for_validation()
 
     def example(self, rng: Random) -> Example:
@@ -205,7 +191,9 @@ class Thinning:
     ) -> NDArray[np.int64]:
         """Return a crop of a frame and its neighbours, shape (F, H, W), electrons."""
         near = self._stack.window(number, self._setting.frames)
-        return np.stack([self._electrons[n][rows, columns] for n in near])
+        return np.stack([self._stack.frames[n][rows, columns] for n in near]).astype(
+            np.int64
+        )
 
     def _split_for_validation(self) -> list[tuple[Image, Measures, NDArray[np.int64]]]:
         """Return crops, their measures, and their electrons in four parts."""
@@ -223,71 +211,16 @@ class Thinning:
 
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Thinning]:
     """Open a stack of counts (see :func:`lowdose.training.ways.iter_open`)."""
-    yield from ()
     stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
-    return Thinning(config, setting, stack)
+    gain = config.gain if config.gain is not None else counting(stack.frames).gain
+    stack = _counted(stack, gain, config.offset)
+    plain = gain == 1 and config.offset == 0
+    measures = yield from iter_measure(stack.frames, counted=plain)
+    return Thinning(config, setting, stack, measures)
 
 
-def measure_in_use(frame: Image, *, counted: bool = True) -> Measures:
-    """Measure a whole frame as a network denoiser does.
-
-    Parameters
-    ----------
-    frame : ndarray, shape (H, W)
-        Counts.
-    counted : bool, optional
-        Whether the frame may be taken for electron counts of gain one, which it is
-        where it looks like it (:func:`lowdose.noise.looks_like_counts`).
-
-    Returns
-    -------
-    mapping of str to float
-        Of :func:`lowdose.networks.normalising.measure`.
-    """
-    known = counted and looks_like_counts(frame)
-    return measure(frame, NoiseModel() if known else None)
-
-
-def thinned_measures(whole: Measures, share: float) -> Measures:
-    """Return the measures of a frame of which a share of the electrons is left.
-
-    Parameters
-    ----------
-    whole : mapping of str to float
-        Measures of the frame, in electrons.
-    share : float
-        Of the electrons that are left.
-
-    Returns
-    -------
-    mapping of str to float
-        Their expectation; see the head of this module.
-    """
-    mean, variance = whole["mean"], whole["sigma"] ** 2
-    known = whole["known"] > 0
-
-    def left(power: float) -> float:
-        return max(share**2 * (power - mean) + share * mean, 0.0)
-
-    noise = share * mean if known else left(variance)
-    sigma = math.sqrt(noise) if noise > 0 else 1.0
-    powers = {
-        name: math.log10(max(left(10 ** whole[name] * variance) / sigma**2, _FLOOR))
-        for name in _POWERS
-    }
-    return {
-        "mean": share * mean,
-        "sigma": sigma,
-        "known": whole["known"],
-        "growth": 1 / sigma if known else 0.0,
-        **powers,
-    }
-
-
-def _counted(
-    stack: Stack, gain: float, offset: float
-) -> tuple[Stack, list[NDArray[np.int64]]]:
-    """Return the stack in electrons, as they are and as whole numbers."""
+def _counted(stack: Stack, gain: float, offset: float) -> Stack:
+    """Return the stack in electrons, whole numbers in float32."""
     nobody = np.random.default_rng(0)
     electrons = []
     for frame, name in zip(stack.frames, stack.names, strict=True):
@@ -299,15 +232,8 @@ def _counted(
                 "'noise2noise' for frames of one place."
             )
             raise InvalidImageError(msg) from error
-        electrons.append(np.rint((rest - offset) / gain).astype(np.int64))
-    frames = [counts.astype(np.float32) for counts in electrons]
-    counted = Stack(
-        frames=frames,
-        names=stack.names,
-        series=stack.series,
-        warnings=stack.warnings,
-    )
-    return counted, electrons
+        electrons.append(np.rint((rest - offset) / gain).astype(np.float32))
+    return replace(stack, frames=electrons)
 
 
 def _doubts(frames: Sequence[Image]) -> list[str]:

@@ -7,8 +7,8 @@ from scipy import stats
 
 from lowdose.errors import InvalidImageError
 from lowdose.simulation import procedural
+from lowdose.training.batches import collate
 from lowdose.training.config import read_recipe
-from lowdose.training.examples import collate
 from lowdose.training.schedule import learning_rate
 
 
@@ -71,9 +71,9 @@ def test_the_counts_are_poisson_of_s_times_x(build):
 
 def test_images_are_binned_two_by_two(build, folder):
     way = build()
-    assert way._learnt[0].shape == (80, 80)
+    assert way._images[0].shape == (80, 80)
     whole = tifffile.imread(folder / "0.tif").astype(float)
-    assert way._learnt[0][0, 0] == pytest.approx(whole[:2, :2].mean())
+    assert way._images[0][0, 0] == pytest.approx(whole[:2, :2].mean())
 
 
 def test_dim_images_are_warned_about(build):

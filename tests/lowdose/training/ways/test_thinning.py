@@ -5,7 +5,7 @@ import tifffile
 from lowdose.errors import InvalidImageError
 from lowdose.networks.normalising import measure
 from lowdose.noise import NoiseModel, thin
-from lowdose.training.ways.thinning import thinned_measures
+from lowdose.training.frame_measures import thinned_measures
 
 
 @pytest.fixture
