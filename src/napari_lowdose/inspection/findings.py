@@ -48,7 +48,7 @@ def evidence_verdict(evidence: ColumnEvidence) -> Verdict:
     sentence = f"The counts support {share} and contradict {gone or 'none'}"
     if numbers["undecided"]:
         sentence += f"; for {numbers['undecided']} they are too few to tell"
-    sentence += " (false discovery rate 5 %)."
+    sentence += " (false discovery rate 5\N{NO-BREAK SPACE}%)."
     if not evidence.independent:
         sentence += (
             " They were tested on the counts that made them, which speaks for them too "
