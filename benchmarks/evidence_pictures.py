@@ -151,9 +151,9 @@ def gradients(path: Path, frame: Any, denoiser: Any) -> None:
             weights, cmap="coolwarm", vmin=-limit, vmax=limit, extent=extent
         )
         figure.colorbar(shown, ax=below, shrink=0.8)
-        share = ", ".join(f"{s:.0%} beyond {n}" for n, s in found.beyond.items())
+        share = ", ".join(f"{s:.0%} > {n}" for n, s in found.beyond.items())
         radius = f"{found.radius_nm:.3f} nm" if found.radius_nm else ""
-        below.set_title(f"radius {radius}\n{share} spacings", fontsize=10)
+        below.set_title(f"radius {radius}\n{share} spacings")
     finish(figure, axes, path)
 
 

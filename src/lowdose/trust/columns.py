@@ -216,16 +216,18 @@ def place_columns(
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         msg = f"Positions of shape {points.shape} were given; (N, 2) is needed."
         raise ParameterError(msg)
-    outside = ((points < -0.5) | (points > np.array(image.shape) - 0.5)).any(1)
+    if not scale_px > 0:
+        msg = f"scale_px={scale_px} must be above 0."
+        raise ParameterError(msg)
+    # A fit may have put a column at the border up to its own size outside.
+    last = np.array(image.shape) - 1
+    outside = ((points < -scale_px) | (points > last + scale_px)).any(1)
     if outside.any() or not np.isfinite(points).all():
         msg = (
             f"{int(outside.sum())} of {len(points)} positions lie outside the image of "
             f"{image.shape[0]} x {image.shape[1]} px, such as {points[outside][:1]}. "
             "Give rows and columns in pixels."
         )
-        raise ParameterError(msg)
-    if not scale_px > 0:
-        msg = f"scale_px={scale_px} must be above 0."
         raise ParameterError(msg)
     sign = 1.0 if polarity == "bright" else -1.0
     fit = fit_gaussians(image, points, scale_px, sign, move=move)
