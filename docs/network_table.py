@@ -6,7 +6,8 @@ variants; it needs the extra ``onnx`` and takes about five minutes::
     python docs/network_table.py
 
 It writes ``src/lowdose/data/networks.json``, which ``lowdose networks`` prints, and
-the table in ``docs/networks.md``. With ``--page`` it only writes the page again.
+the tables in ``docs/networks.md`` and ``README.md``. With ``--page`` it only writes
+these again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from lowdose.networks.variants import VARIANTS
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "src" / "lowdose" / "data" / "networks.json"
 PAGE = ROOT / "docs" / "networks.md"
+README = ROOT / "README.md"
+#: Columns of the table in README.
+SHORT = ("network", "parameters", "field [px]", "MAC/px", "what it is")
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 
@@ -40,10 +44,18 @@ def main() -> None:
                 print(entries[variant.name], flush=True)
                 ordered = [entries[v.name] for v in VARIANTS if v.name in entries]
                 DATA.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
-    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    page = f"{before}{BEGIN}\n{markdown(declarations())}\n{END}{after}"
-    PAGE.write_text(page, "utf-8")
+    write_table(PAGE, markdown(declarations()))
+    write_table(README, markdown(declarations(), columns=SHORT))
+
+
+def write_table(path: Path, table: str) -> None:
+    """Put a table between the marks of a page."""
+    before, begin, rest = path.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        message = f"{path} has no {BEGIN.strip()} and {END.strip()}."
+        raise ValueError(message)
+    path.write_text(f"{before}{begin}\n{table}\n{end}{after}", "utf-8")
 
 
 if __name__ == "__main__":

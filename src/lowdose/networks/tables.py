@@ -8,7 +8,7 @@ from lowdose.networks.scaling import SCALINGS
 from lowdose.networks.variants import find_variant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lowdose.networks.declared import Declaration
 
@@ -103,8 +103,25 @@ def field_text(receptive_field: tuple[int, int] | None) -> str:
     return str(least) if least == greatest else f"{least}-{greatest}"
 
 
-def markdown(declarations: Iterable[Declaration]) -> str:
-    """Return the table in Markdown."""
+def markdown(
+    declarations: Iterable[Declaration], *, columns: Sequence[str] = COLUMNS
+) -> str:
+    """Return the table in Markdown.
+
+    Parameters
+    ----------
+    declarations : iterable of Declaration
+        One for each row.
+    columns : sequence of str, optional
+        Those of :data:`COLUMNS` that are wanted.
+
+    Returns
+    -------
+    str
+        With a line break at the end.
+    """
     heads = ("---", *["---:"] * 5, "---", "---", "---", "---")
     rows = [COLUMNS, heads, *(row(declaration) for declaration in declarations)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+    places = [COLUMNS.index(name) for name in columns]
+    chosen = [[cells[place] for place in places] for cells in rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in chosen)
