@@ -70,9 +70,7 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
     }
 
 
-def normalised(
-    measures: Measures, frame: NDArray[np.float32], kind: str
-) -> Measures:
+def normalised(measures: Measures, frame: NDArray[np.float32], kind: str) -> Measures:
     """Return measures for a network that sees counts normalised otherwise.
 
     Parameters
