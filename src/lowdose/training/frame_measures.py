@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lowdose.networks.normalising import CONDITIONS, measure
+from lowdose.networks.normalising import CONDITIONS, measure, normalised
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.progress import Clock, Progress
 
@@ -30,9 +30,21 @@ _POWERS = tuple(name for name in CONDITIONS if name.startswith("power"))
 
 
 def iter_measure(
-    frames: Sequence[Image], *, counted: bool = True
+    frames: Sequence[Image],
+    *,
+    counted: bool = True,
+    normalisation: str = "mean-and-noise",
 ) -> Generator[Progress, None, list[Measures]]:
     """Measure every frame of a stack; see :func:`measure_in_use`.
+
+    Parameters
+    ----------
+    frames : sequence of ndarray, shape (H, W)
+        Counts.
+    counted : bool, optional
+        See :func:`measure_in_use`.
+    normalisation : str, optional
+        Of the network (see :func:`lowdose.networks.normalising.normalised`).
 
     Yields
     ------
@@ -45,7 +57,8 @@ def iter_measure(
     """
     clock, found = Clock(), []
     for number, frame in enumerate(frames, start=1):
-        found.append(measure_in_use(frame, counted=counted))
+        measures = measure_in_use(frame, counted=counted)
+        found.append(normalised(measures, frame, normalisation))
         yield Progress(
             stage="measure", done=number, total=len(frames), seconds=clock.seconds
         )

@@ -44,10 +44,26 @@ _NEIGHBOURS = "neighbours.weight"
 
 
 def network_of(recipe: Recipe) -> NetworkConfig:
-    """Return the network of a recipe: its own, or that of the model to start from."""
-    if recipe.network is not None:
-        return recipe.network
-    card = find_model(recipe.start)
+    """Return the network of a recipe: its own, or that of the model to start from.
+
+    Raises
+    ------
+    UnknownDenoiserError
+        If there is no model of that name.
+    ParameterError
+        If the two see counts in different ways.
+    """
+    card = find_model(recipe.start) if recipe.start else None
+    network = recipe.network
+    if network is not None:
+        if card is not None and card.normalisation != network.normalisation:
+            msg = (
+                f"start={recipe.start!r} sees counts by {card.normalisation!r}. Set "
+                "network.normalisation to it, or leave out [network]."
+            )
+            raise ParameterError(msg)
+        return network
+    assert card is not None  # a recipe has a network or a start
     return NetworkConfig(
         architecture=card.architecture,
         options=dict(card.options),

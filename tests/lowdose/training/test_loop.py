@@ -82,6 +82,36 @@ def test_a_report_has_what_a_live_view_needs(make_recipe, train, tmp_path):
     assert all(r.watched in r.scores for r in validated)
 
 
+@pytest.mark.parametrize("normalisation", ["mean-and-noise", "min-max", "counts"])
+def test_the_model_denoises_as_the_network_did_while_it_learnt(
+    make_recipe, train, tmp_path, normalisation
+):
+    seen = []
+    validate = drawings.Drawings.validate
+
+    def spying(self, apply):
+        sample = self.sample()
+        seen.append((sample, apply(sample.noisy[None], [sample.measures])[0]))
+        return validate(self, apply)
+
+    network = {
+        "architecture": "unet2",
+        # With conditions it is told of counts, in use as while it learnt.
+        "options": {"scales": 2, "base": 4, "conditions": 2},
+        "normalisation": normalisation,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawings.Drawings, "validate", spying)
+        trained, _ = train(make_recipe(network=network), tmp_path)
+    sample, expected = seen[-1]
+    denoiser = zoo.load_model(trained.folder)
+    assert denoiser.card.normalisation == normalisation
+    found = denoiser.denoise_patches(
+        sample.noisy[None], [denoiser.measure(sample.noisy[0])]
+    )[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_a_snapshot_denoises_as_the_model_saved_then_would(
     make_recipe, train, tmp_path
 ):
@@ -319,6 +349,21 @@ def test_a_training_can_begin_with_a_model(make_recipe, train, tmp_path):
     for key, value in a.items():
         torch.testing.assert_close(b[key], value, rtol=0, atol=1e-6)
     assert second.card.details["training"]["start"] == str(first.folder)
+
+
+def test_a_model_that_sees_counts_otherwise_is_no_beginning(
+    make_recipe, train, tmp_path
+):
+    first, _ = train(make_recipe(), tmp_path / "first")
+    options = {"scales": 2, "base": 4, "conditions": 2, "residual": True}
+    network = {
+        "architecture": "unet2",
+        "options": options,
+        "normalisation": "min-max",
+    }
+    other = make_recipe(network=network, top={"start": str(first.folder)})
+    with pytest.raises(ParameterError, match="sees counts by 'mean-and-noise'"):
+        train(other, tmp_path / "second")
 
 
 def test_a_network_that_sees_neighbours_begins_as_one_that_does_not(

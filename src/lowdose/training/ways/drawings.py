@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from lowdose.errors import ParameterError, did_you_mean
-from lowdose.networks.normalising import measure
 from lowdose.noise import NoiseModel
 from lowdose.progress import Clock, Progress
 from lowdose.simulation import procedural
@@ -22,6 +22,7 @@ from lowdose.training.examples import (
     Sample,
     Setting,
     corner,
+    measured,
     turned,
 )
 from lowdose.training.tables import Table
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator as Random
     from numpy.typing import NDArray
+
+    from lowdose.denoiser import Measures
 
     Image = NDArray[np.float32]
 
@@ -153,7 +156,7 @@ class Drawings:
         told = rng.uniform() < noise.known
         return Example(
             noisy=noisy[None],
-            measures=measure(noisy, known if told else None),
+            measures=self._measure(noisy, known if told else None),
             target=rate.astype(np.float32),
             name=f"image {number}, {dose:.3g} e-/px",
         )
@@ -162,7 +165,7 @@ class Drawings:
         """Return the gain in PSNR over Poisson counts by dose, and means over doses."""
         by_dose, every = {}, []
         for dose, (noisy, clean) in self._sets.items():
-            measures = [measure(image, NoiseModel()) for image in noisy]
+            measures = [self._measure(image, NoiseModel()) for image in noisy]
             denoised = apply(noisy[:, None], measures)
             every.append(scores.with_truth(denoised, clean, noisy))
             by_dose[f"gain_dB_{dose:g}"] = every[-1]["gain_dB"]
@@ -175,21 +178,35 @@ class Drawings:
     def sample(self) -> Sample:
         """Return a drawing of the validation, at a middle dose."""
         noisy, clean = self._sets[VALIDATION_DOSES[len(VALIDATION_DOSES) // 2]]
-        return Sample(
-            noisy=noisy[:1], measures=measure(noisy[0], NoiseModel()), clean=clean[0]
-        )
+        measures = self._measure(noisy[0], NoiseModel())
+        return Sample(noisy=noisy[:1], measures=measures, clean=clean[0])
+
+    def _measure(self, counts: Image, noise: NoiseModel | None) -> Measures:
+        return measured(counts, self._setting.normalisation, noise)
 
 
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Drawings]:
     """Draw the clean images into ``images.npy``, unless they are there already.
 
     Image n depends on the seed and n alone. The file, of shape (images, size, size),
-    float16, is written under a temporary name first.
+    float16, is written under a temporary name first; ``images.json`` beside it says
+    what it was drawn by, and another recipe draws it anew.
     """
     path = setting.folder / "images.npy"
-    if not path.exists():
+    about = path.with_suffix(".json")
+    drawn_by = {"seed": setting.seed, **config.model_dump(exclude={"noise", "way"})}
+    if not (path.exists() and _read(about) == drawn_by):
+        about.unlink(missing_ok=True)
         yield from _draw(config, setting.seed, path)
+        about.write_text(json.dumps(drawn_by), encoding="utf-8")
     return Drawings(config, setting, path)
+
+
+def _read(about: Path) -> Any:
+    try:
+        return json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or cut short: nothing is known of the images
+        return None
 
 
 def _draw(config: Config, seed: int, path: Path) -> Generator[Progress, None, None]:

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from lowdose.errors import InvalidImageError
+from lowdose.errors import InvalidImageError, ParameterError
 from lowdose.metrics import full_dose_error_terms
 from lowdose.noise import thin
 from lowdose.training import scores
@@ -211,6 +211,13 @@ class Thinning:
 
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Thinning]:
     """Open a stack of counts (see :func:`lowdose.training.ways.iter_open`)."""
+    if setting.normalisation != "mean-and-noise":
+        msg = (
+            f"way='thinning' cannot learn with network.normalisation="
+            f"{setting.normalisation!r}: what a share of the electrons makes of the "
+            "input follows from their statistics for 'mean-and-noise' alone."
+        )
+        raise ParameterError(msg)
     stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
     gain = config.gain if config.gain is not None else counting(stack.frames).gain
     stack = _counted(stack, gain, config.offset)

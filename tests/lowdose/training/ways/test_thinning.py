@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from lowdose.errors import InvalidImageError
+from lowdose.errors import InvalidImageError, ParameterError
 from lowdose.networks.normalising import measure
 from lowdose.noise import NoiseModel, thin
 from lowdose.training.frame_measures import thinned_measures
@@ -150,3 +150,8 @@ def test_better_networks_score_better_also_beyond_what_can_be_told(build, movie)
     ]
     assert len(set(found)) == 3
     assert found[2] == pytest.approx(0, abs=0.05)
+
+
+def test_another_normalisation_is_refused(build, movie):
+    with pytest.raises(ParameterError, match=r"cannot learn with .*'min-max'"):
+        build(movie, {"normalisation": "min-max"})
