@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lowdose.batch import jobs
 from lowdose.cli.denoise import (
     add_denoiser_argument,
     add_device_argument,
@@ -63,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Denoise the bundled movie, and say where the results lie."""
     from lowdose import io
+    from lowdose.batch import jobs
     from lowdose.cli.picture import write_before_after
     from lowdose.inference import DenoiseOptions, denoise
     from lowdose.simulation.samples import sample_movie

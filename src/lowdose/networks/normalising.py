@@ -31,8 +31,19 @@ if TYPE_CHECKING:
 #: from low to high. White noise alone has the power 1 in all of them, log10 of it 0.
 CONDITIONS = ("known", "growth", *(f"power{n}" for n in range(len(BANDS) - 1)))
 
-#: Least power that is told apart from none.
-_FLOOR = 1e-3
+#: Range of log10 of the powers, and largest growth: what drawings at 0.2 to 2000 e-/px
+#: show (from the lowest to the 99.9th percentile of 3000). A network told more
+#: would have to extrapolate, and a frame without noise would come out as nonsense.
+_LEAST_POWER = -0.3
+_MOST_POWERS = np.array([4.0, 3.4, 3.0, 2.6, 2.1, 1.9, 1.6, 1.6])
+_MOST_GROWTH = 2.25
+
+#: Noise of a constant frame, as a share of its level: nothing but rounding.
+_NO_NOISE = 1e-6
+
+#: Largest deviation of a frame in units of its noise that is believed where the noise
+#: is measured and not known: that of 10^4 electrons per pixel at full contrast.
+_MOST_CONTRAST = 100.0
 
 
 def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
@@ -57,17 +68,32 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
         sigma = math.sqrt(float(noise.variance(mean)))
         growth = noise.gain / sigma
     else:
-        sigma, growth = noise_sigma(frame), 0.0
-        # A constant frame has no noise to measure, and any level will do.
-        sigma = sigma if sigma > 0 and math.isfinite(sigma) else 1.0
-    powers = np.log10(np.maximum(band_powers(frame) / sigma**2, _FLOOR))
+        # A smooth frame has no noise to measure; a network never learned what is a
+        # thousand times above it.
+        least = float(frame.std(dtype=np.float64)) / _MOST_CONTRAST
+        sigma, growth = max(noise_sigma(frame), least), 0.0
+        # Nor has a constant one, of which nothing is to be changed.
+        if not (sigma > 0 and math.isfinite(sigma)):
+            sigma = _NO_NOISE * (1 + abs(mean))
+    powers = told_powers(band_powers(frame) / sigma**2)
     return {
         "mean": mean,
         "sigma": sigma,
         "known": float(known),
-        "growth": growth,
+        "growth": told_growth(growth),
         **{f"power{n}": float(power) for n, power in enumerate(powers)},
     }
+
+
+def told_growth(growth: float) -> float:
+    """Return what a network is told of the growth of the variance with z."""
+    return min(growth, _MOST_GROWTH)
+
+
+def told_powers(powers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a network is told of the powers of z: log10, within what it knows."""
+    exponents = np.log10(np.maximum(powers, np.finfo(np.float64).tiny))
+    return np.asarray(np.clip(exponents, _LEAST_POWER, _MOST_POWERS), np.float64)
 
 
 def normalised(measures: Measures, frame: NDArray[np.float32], kind: str) -> Measures:

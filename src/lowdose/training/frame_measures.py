@@ -10,22 +10,27 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lowdose.networks.normalising import CONDITIONS, measure, normalised
+import numpy as np
+
+from lowdose.networks.normalising import (
+    CONDITIONS,
+    measure,
+    normalised,
+    told_growth,
+    told_powers,
+)
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.progress import Clock, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from lowdose.denoiser import Measures
 
     Image = NDArray[np.float32]
 
-#: Least power told to a network (see :mod:`lowdose.networks.normalising`).
-_FLOOR = 1e-3
 _POWERS = tuple(name for name in CONDITIONS if name.startswith("power"))
 
 
@@ -108,14 +113,12 @@ def thinned_measures(whole: Measures, share: float) -> Measures:
 
     noise = share * mean if known else left(variance)
     sigma = math.sqrt(noise) if noise > 0 else 1.0
-    powers = {
-        name: math.log10(max(left(10 ** whole[name] * variance) / sigma**2, _FLOOR))
-        for name in _POWERS
-    }
+    left_over = np.array([left(10 ** whole[name] * variance) for name in _POWERS])
+    powers = dict(zip(_POWERS, told_powers(left_over / sigma**2).tolist(), strict=True))
     return {
         "mean": share * mean,
         "sigma": sigma,
         "known": whole["known"],
-        "growth": 1 / sigma if known else 0.0,
+        "growth": told_growth(1 / sigma) if known else 0.0,
         **powers,
     }

@@ -43,3 +43,19 @@ def test_constants_and_columns_are_shaped_for_batches():
     measures = [{"mean": 1.0, "sigma": 2.0, "known": 1.0, "growth": 0.5}] * 3
     assert normalising.constants(measures, 2).tolist() == [[1.0, 0.5]] * 3
     assert normalising.column(measures, "sigma").shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("shape", [(4, 8), (64, 64)])
+def test_a_smooth_frame_is_not_blown_up(shape):
+    ramp = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    measures = normalising.measure(ramp, None)
+    z = (ramp - measures["mean"]) / measures["sigma"]
+    assert np.abs(z).max() < 200
+    powers = [measures[key] for key in normalising.CONDITIONS[2:]]
+    assert min(powers) >= -0.3
+    assert max(powers) <= 4
+
+
+def test_a_dose_below_any_that_was_learnt_is_told_as_the_least(rng):
+    frame = rng.poisson(0.01, (128, 128)).astype(np.float32)
+    assert normalising.measure(frame, NoiseModel())["growth"] == 2.25
