@@ -58,26 +58,32 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(np.minimum(values, _MOST_DB)))
 
 
-def without_truth(before: float, after: float) -> dict[str, float]:
+def without_truth(before: float, terms: NDArray[np.float64]) -> dict[str, float]:
     """Return scores of an error that was estimated without the truth.
 
     Parameters
     ----------
-    before, after : float
-        Mean square error of the noisy and of the denoised images; `after` is an
-        unbiased estimate, which can be below zero by chance.
+    before : float
+        Mean square error of the noisy images.
+    terms : ndarray
+        Unbiased estimates of the square error of every pixel of the denoised images,
+        of which single ones mean nothing, and the mean can be below zero by chance.
 
     Returns
     -------
     dict
-        ``fidelity``, 1 - after / before: 0 for the noisy images, 1 for the truth, and
-        without any bound, so that networks can be ranked by it; ``gain_dB``, the
-        same in decibels, which ends at 40 dB.
+        ``fidelity``, 1 - mean(terms) / before: 0 for the noisy images, 1 for the truth,
+        and without any bound, so that networks can be ranked by it, since most of its
+        scatter is the same for all of them; and ``gain_dB``, the same in decibels. An
+        error within its standard error of zero cannot be told from none; there the
+        gain is what that standard error would give, and the true one may be more.
     """
-    ratio = after / max(before, np.finfo(np.float64).tiny)
+    before = max(before, np.finfo(np.float64).tiny)
+    mean, scatter = float(terms.mean()), float(terms.std()) / terms.size**0.5
+    after = max(mean, scatter) / before
     return {
-        "fidelity": 1 - ratio,
-        "gain_dB": gain(np.array([1.0]), np.array([ratio])),
+        "fidelity": 1 - mean / before,
+        "gain_dB": gain(np.array([1.0]), np.array([after])),
     }
 
 

@@ -122,20 +122,20 @@ class Noise2Noise:
         The mean square difference of twins a and b is twice the noise; that of the
         denoised a and b is the noise and the error, whose independent parts add up.
         """
-        noise, after = 0.0, 0.0
+        noise, terms = [], []
         for number in self._held:
             twins = self._twins[number]
-            a, b = (_middle(image) for image in twins.images)
-            variance = float(np.mean((a - b) ** 2)) / 2
+            a, b = (_middle(image).astype(np.float64) for image in twins.images)
             for seen, other, measures in (
                 (a, b, twins.measures[0]),
                 (b, a, twins.measures[1]),
             ):
-                rate = apply(seen[None, None], [measures])[0].astype(np.float64)
-                sigma = measures["sigma"] ** 2
-                after += (float(np.mean((rate - other) ** 2)) - variance) / sigma
-                noise += variance / sigma
-        return scores.without_truth(noise, after)
+                rate = apply(seen[None, None].astype(np.float32), [measures])[0]
+                differences = (a - b) ** 2 / 2
+                power = measures["sigma"] ** 2
+                terms.append((((rate - other) ** 2 - differences) / power).ravel())
+                noise.append(differences.mean() / power)
+        return scores.without_truth(float(np.mean(noise)), np.concatenate(terms))
 
     def sample(self) -> Sample:
         """Return one of the twins."""

@@ -160,23 +160,22 @@ class Thinning:
         :func:`lowdose.metrics.full_dose_error_terms`). That of the noisy counts is
         their mean.
         """
-        before, after = [], []
+        before, terms = [], []
         for counts, measures, folds in self._folds:
             middle = counts[len(counts) // 2]
             full = apply(counts[None], [measures])[0]
-            thinner = thinned_measures(measures, 1 - 1 / _FOLDS)
-            for hidden in folds:
-                seen = (counts - hidden).astype(np.float32)
-                errors = full_dose_error_terms(
-                    middle,
-                    hidden[len(hidden) // 2],
-                    apply(seen[None], [thinner])[0],
-                    p=1 - 1 / _FOLDS,
-                    full=full,
+            share = 1 - 1 / _FOLDS
+            thinner = thinned_measures(measures, share)
+            rates = apply((counts - folds).astype(np.float32), [thinner for _ in folds])
+            errors = [
+                full_dose_error_terms(
+                    middle, hidden[len(hidden) // 2], rate, p=share, full=full
                 )
-                after.append(errors.mean())
-                before.append(middle.mean(dtype=np.float64))
-        return scores.without_truth(float(np.mean(before)), float(np.mean(after)))
+                for hidden, rate in zip(folds, rates, strict=True)
+            ]
+            terms.append(np.mean(errors, 0).ravel())
+            before.append(middle.mean(dtype=np.float64))
+        return scores.without_truth(float(np.mean(before)), np.concatenate(terms))
 
     def sample(self) -> Sample:
         """Return a whole frame, at its full dose."""
