@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from lowdose.batch import jobs
 from lowdose.cli.lengths import readable_length
 from lowdose.cli.terminal import DONE, FAILED, columns, report_error, write
 from lowdose.errors import LowDoseError
@@ -51,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Describe every file; one that cannot be read does not stop the others."""
     from lowdose import io
+    from lowdose.batch import jobs
 
     code = DONE
     for number, path in enumerate(jobs.expand(arguments.files)):
