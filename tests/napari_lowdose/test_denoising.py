@@ -46,7 +46,8 @@ def test_the_job_fills_its_store_and_returns_the_micrograph(fakes, stack):
 
 def test_frames_that_are_not_done_are_transparent(fakes, stack):
     request = _request(stack, "gated")
-    fakes.gate.release(1)
+    # Frames are written behind: the first is there for sure once the second is made.
+    fakes.gate.release(2)
     job = request.run(lambda: False)
     while not request.out.done.any():
         next(job)
