@@ -6,26 +6,33 @@ denoises every frame by itself:
 
 * ``thinning``, ``blind-spot`` and ``noise2noise`` learn from the 32 frames alone;
 * ``simulation``, ``high-dose`` and ``pairs`` learn from clean images of *other*
-  specimens of the same set, which is the supervised bound.
+  specimens of the same set;
+* ``supervised bound`` learns by ``pairs`` from the 32 frames and *their own truth*:
+  what the other three could reach if their targets had no noise.
 
 Beside them are the noisy counts, the average of all 32 frames (possible because the
 specimen does not move), every filter with the parameters that are best for the truth
-itself (see ``filter_quality.py``), the general model as it is, and thinning that
-begins with it, also with five frames at a time. PSNR and SSIM are means over frames.
+itself (see ``filter_quality.py``), the general model as it is, and, with
+``--from-general``, thinning that begins with it. PSNR and SSIM are means over frames.
 
-    lowdose simulate sbd --count 200 -o sbd.h5
-    python benchmarks/training_ways.py --set sbd.h5 --image 3 --minutes 10 \
-        -o runs/ways --markdown docs/training_ways.md
+    lowdose simulate sbd --count 1000 --seed 4 -o runs/sbd.h5
+    python benchmarks/training_ways.py --set runs/sbd.h5 --image 10 --minutes 4 \
+        -o runs/ways --markdown runs/ways/table.md
 
+Each row is kept as a JSON file in the folder as soon as it is measured, and is not
+measured again; a training that was interrupted goes on. ``--pinned 1`` runs all of it
+on core 1 alone, so that the time means the same whatever else the machine does.
 Without ``--set`` the 16 images that come with the package are used.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import os
+import re
 import sys
-import time
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +41,7 @@ from typing import TYPE_CHECKING, Any
 import filter_quality
 import numpy as np
 import tifffile
+import torch
 from numpy.typing import NDArray
 
 import lowdose
@@ -43,25 +51,40 @@ from lowdose.progress import format_seconds
 from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.training.config import Recipe, recipe_from_dict
 from lowdose.training.loop import iter_train
-from lowdose.zoo.shelf import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Images = NDArray[np.float32]
 
 SEED = 20250
 FRAMES = 32
-#: The same for every way: the fresh network of `lowdose train --from-stack`.
+#: The same for every way: `lowdose-m` of docs/networks.md, narrower, for minutes on
+#: one core.
 NETWORK = {
     "architecture": "lowdose",
-    "options": {"base": 16, "blocks": [1, 2, 2], "stem": 2, "conditions": 10},
+    "options": {
+        "base": 24,
+        "blocks": [2, 2, 3],
+        "stem": 4,
+        "conditions": 10,
+        "mixing": True,
+        "residual": False,
+    },
 }
 #: Frames of each other specimen for the ways that learn from clean images, and the
 #: dose at which a clean micrograph is recorded, as a multiple of that of the set.
 PAIRED_FRAMES, HIGH_DOSE = 4, 10_000
 #: Images of other specimens that are written for these ways, at most.
 OTHER_IMAGES = 64
+#: Names of rows that are no way to learn.
+NOISY, AVERAGE = "noisy", f"average of {FRAMES} frames"
+BOUND, FROM_GENERAL = "supervised bound", "thinning, from general"
+ALONE = ("thinning", "blind-spot", "noise2noise", FROM_GENERAL)
+OTHERS = "other specimens, clean"
+LEARNT_FROM = {BOUND: "the stack and its truth"}
+#: Frames that filters are tuned on, of which some first.
+TUNED_ON, TUNED_FIRST = 8, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +99,7 @@ class Row:
     steps: int = 0
     minutes: float = 0.0
     note: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +112,7 @@ class Scene:
     stack: Path
     noisy: Path
     clean: Path
+    own_truth: Path
     high_dose: Path
     dataset: str
     specimen: int
@@ -109,12 +134,16 @@ def make_scene(
     chosen = rng.permutation(other_rows)[:OTHER_IMAGES]
     other = [dataset[int(n)] for n in np.sort(chosen)]
     clean = np.repeat(np.stack(other), PAIRED_FRAMES, 0)
-    paths = {key: folder / f"{key}.tif" for key in ("stack", "noisy", "clean")}
-    tifffile.imwrite(paths["stack"], counts, photometric="minisblack")
-    tifffile.imwrite(
-        paths["noisy"], rng.poisson(clean).astype(np.uint8), photometric="minisblack"
-    )
-    tifffile.imwrite(paths["clean"], clean.astype(np.float32), photometric="minisblack")
+    keys = ("stack", "noisy", "clean", "own_truth")
+    paths = {key: folder / f"{key}.tif" for key in keys}
+    stacks = {
+        "stack": counts,
+        "noisy": rng.poisson(clean).astype(np.uint8),
+        "clean": clean.astype(np.float32),
+        "own_truth": np.repeat(truth[None], FRAMES, 0).astype(np.float32),
+    }
+    for key, stack in stacks.items():
+        tifffile.imwrite(paths[key], stack, photometric="minisblack")
     high = folder / "high-dose"
     high.mkdir(exist_ok=True)
     for index, image in enumerate(other):
@@ -132,7 +161,7 @@ def make_scene(
     )
 
 
-def recipes(scene: Scene, minutes: float, patch: int) -> dict[str, Recipe]:
+def recipes(scene: Scene, minutes: float, patch: int, batch: int) -> dict[str, Recipe]:
     """Return a recipe for each way."""
     # Largest expected count of a crop, for the way that asks for that of Ede.
     brightest = float(np.percentile(scene.truth, 99.9))
@@ -166,35 +195,32 @@ def recipes(scene: Scene, minutes: float, patch: int) -> dict[str, Recipe]:
             "noisy": str(scene.noisy),
             "clean": str(scene.clean),
         },
+        BOUND: {
+            "way": "pairs",
+            "noisy": str(scene.stack),
+            "clean": str(scene.own_truth),
+        },
     }
     training = {
         "steps": 1_000_000,
         "minutes": minutes,
-        "batch": 8,
+        "batch": batch,
         "patch": patch,
         # Ede's loss is for his normalisation; one loss makes the ways comparable.
         "loss": "mse",
         "warmup": 50,
-        "average": 0.995,
-        "validate_every": 200,
-        "checkpoint_every": 200,
+        "average": 0.99,
+        "validate_every": 100,
+        "checkpoint_every": 100,
         "keep": "best",
         "precision": "float32",
     }
-    made = {}
-    for name, table in data.items():
-        made[name] = _recipe(name, table, training, {"network": NETWORK})
-    made["thinning, from general"] = _recipe(
-        "thinning-from-general", data["thinning"], training, {"start": "general"}
-    )
-    # What `lowdose train --from-stack` does with a movie.
-    several = {**find_model("general").options, "frames": 5}
-    network = {"architecture": "lowdose", "options": several}
-    made["thinning, from general, five frames"] = _recipe(
-        "thinning-five-frames",
-        data["thinning"],
-        training,
-        {"start": "general", "network": network},
+    made = {
+        name: _recipe(name, table, training, {"network": NETWORK})
+        for name, table in data.items()
+    }
+    made[FROM_GENERAL] = _recipe(
+        FROM_GENERAL, data["thinning"], training, {"start": "general"}
     )
     return made
 
@@ -204,7 +230,7 @@ def _recipe(
 ) -> Recipe:
     return recipe_from_dict(
         {
-            "name": name,
+            "name": _file_name(name),
             "title": name,
             "summary": "Made by benchmarks/training_ways.py.",
             "licence": "BSD-3-Clause",
@@ -218,7 +244,6 @@ def _recipe(
 
 def train_row(name: str, recipe: Recipe, scene: Scene, folder: Path) -> Row:
     """Train in one way and score the model."""
-    began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LowDoseWarning)
         job = iter_train(recipe, folder / recipe.name, resume=True)
@@ -228,17 +253,19 @@ def train_row(name: str, recipe: Recipe, scene: Scene, folder: Path) -> Row:
             except StopIteration as end:
                 trained = end.value
                 break
-    minutes = (time.perf_counter() - began) / 60
-    clean = np.asarray(lowdose.denoise(scene.counts, str(trained.folder)))
-    alone = recipe.way in ("thinning", "blind-spot", "noise2noise")
+    own = name in ALONE
     return Row(
         denoiser=name,
-        learnt_from="the stack" if alone else "other specimens, clean",
+        learnt_from="the stack" if own else LEARNT_FROM.get(name, OTHERS),
         steps=trained.steps,
-        minutes=minutes,
+        minutes=float(trained.card.details["training"]["minutes"]),
         note="; ".join(str(warning.message) for warning in caught),
-        **scores(clean, scene),
+        **scores(_denoised(scene, str(trained.folder)), scene),
     )
+
+
+def _denoised(scene: Scene, denoiser: str) -> Images:
+    return np.asarray(lowdose.denoise(scene.counts, denoiser))
 
 
 def scores(images: Images, scene: Scene) -> dict[str, float]:
@@ -253,41 +280,35 @@ def scores(images: Images, scene: Scene) -> dict[str, float]:
     }
 
 
-def plain_rows(scene: Scene, names: Sequence[str], sections: int) -> list[Row]:
-    """Score what is not trained here."""
-    nothing = "nothing"
-    average = scene.counts.mean(0, keepdims=True)
-    rows = [
-        Row(denoiser="(noisy)", learnt_from=nothing, **scores(scene.counts, scene)),
-        Row(
-            denoiser=f"(average of {FRAMES} frames)",
-            learnt_from=nothing,
-            **scores(average, scene),
-        ),
-        Row(
-            denoiser="general",
+def filter_row(name: str, scene: Scene) -> Row:
+    """Tune a filter on the truth, and score it."""
+    counts = scene.counts[:TUNED_ON]
+    truth = np.repeat(scene.truth[None], len(counts), 0)
+    values = filter_quality.tune(name, counts, truth, 1.0, sections=TUNED_FIRST)
+    settings = ", ".join(
+        f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in values.items()
+    )
+    return Row(
+        denoiser=name,
+        learnt_from="tuned on the truth",
+        settings=settings,
+        **scores(filter_quality.apply_filter(name, scene.counts, values), scene),
+    )
+
+
+def plain_row(name: str, scene: Scene) -> Row:
+    """Score what is neither trained nor tuned here."""
+    if name == "general":
+        return Row(
+            denoiser=name,
             learnt_from="drawings",
-            **scores(np.asarray(lowdose.denoise(scene.counts, "general")), scene),
-        ),
-    ]
-    truth = np.repeat(scene.truth[None], FRAMES, 0)
-    for name in names:
-        values = filter_quality.tune(name, scene.counts, truth, 1.0, sections=sections)
-        clean = filter_quality.apply_filter(name, scene.counts, values)
-        settings = ", ".join(
-            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
-            for k, v in values.items()
+            **scores(_denoised(scene, "general"), scene),
         )
-        rows.append(
-            Row(
-                denoiser=name,
-                learnt_from="the truth (tuned)",
-                note=settings,
-                **scores(clean, scene),
-            )
-        )
-        print(rows[-1].denoiser, f"{rows[-1].psnr_range:.2f} dB", flush=True)
-    return rows
+    images = scene.counts
+    if name != NOISY:
+        images = images.mean(0, keepdims=True)
+    return Row(denoiser=name, learnt_from="nothing", **scores(images, scene))
 
 
 def to_markdown(rows: Sequence[Row], minutes: float) -> str:
@@ -296,16 +317,31 @@ def to_markdown(rows: Sequence[Row], minutes: float) -> str:
         f"{FRAMES} simulated frames at 0.45 e-/px, each way for "
         f"{format_seconds(60 * minutes)}; means over the frames.",
         "",
-        "| Denoiser | Learnt from | PSNR, range [dB] | PSNR, SBD [dB] | SSIM | Steps | "
-        "Note |",
-        "|---|---|---:|---:|---:|---:|---|",
+        "| denoiser | learnt from | PSNR, range [dB] | PSNR, SBD [dB] | SSIM | steps |",
+        "|---|---|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {row.denoiser} | {row.learnt_from} | {row.psnr_range:.2f} | "
-        f"{row.psnr_sbd:.2f} | {row.ssim:.3f} | {row.steps or ''} | {row.note} |"
+        f"| {row.denoiser}{f' ({row.settings})' if row.settings else ''} | "
+        f"{row.learnt_from} | {row.psnr_range:.2f} | {row.psnr_sbd:.2f} | "
+        f"{row.ssim:.3f} | {row.steps or ''} |"
         for row in sorted(rows, key=lambda row: -row.psnr_range)
     ]
-    return "\n".join(lines) + "\n"
+    notes = [f"- {row.denoiser}: {row.note}" for row in rows if row.note]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-")
+
+
+def _kept_row(path: Path, make: Callable[[], Row]) -> Row:
+    """Return the row of a file, or make it and write the file."""
+    if path.exists():
+        return Row(**json.loads(path.read_text(encoding="utf-8")))
+    row = make()
+    path.write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
+    print(f"{row.denoiser}: {row.psnr_range:.2f} dB, {row.steps} steps", flush=True)
+    return row
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,33 +349,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--set", metavar="FILE", help="simulated set of preset sbd")
     parser.add_argument("--image", type=int, default=0, help="which one to count")
-    parser.add_argument("--size", type=int, default=360, help="of the frames [px]")
-    parser.add_argument("--minutes", type=float, default=10.0, help="for each way")
-    parser.add_argument("--patch", type=int, default=96, help="crops [px]")
+    parser.add_argument("--size", type=int, default=512, help="of the frames [px]")
+    parser.add_argument("--minutes", type=float, default=4.0, help="for each way")
+    parser.add_argument("--patch", type=int, default=256, help="crops [px]")
+    parser.add_argument("--batch", type=int, default=4, help="crops per step")
     parser.add_argument("--ways", nargs="*", help="only these")
+    parser.add_argument("--from-general", action="store_true", help="see above")
     parser.add_argument("--filters", nargs="*", default=list(filters.FILTERS))
-    parser.add_argument("--sections", type=int, default=3, help="to tune filters on")
+    parser.add_argument("--pinned", type=int, metavar="CORE", help="run there alone")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/ways"))
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args(arguments)
+    if given.pinned is not None:
+        os.sched_setaffinity(0, {given.pinned})
+        torch.set_num_threads(1)
 
     dataset = Dataset(given.set) if given.set else open_sample()
+    folder: Path = given.output
     scene = make_scene(
-        dataset, given.image, given.size, given.output / "data", given.set or "sample"
+        dataset, given.image, given.size, folder / "data", given.set or "sample"
     )
-    rows = plain_rows(scene, given.filters, given.sections)
-    for name, recipe in recipes(scene, given.minutes, given.patch).items():
-        if given.ways and name not in given.ways:
-            continue
-        rows.append(train_row(name, recipe, scene, given.output))
-        print(name, f"{rows[-1].psnr_range:.2f} dB, {rows[-1].steps} steps", flush=True)
+    jobs: dict[str, Callable[[], Row]] = {}
+    for name in (NOISY, AVERAGE, "general"):
+        jobs[name] = functools.partial(plain_row, name, scene)
+    for name, recipe in recipes(scene, given.minutes, given.patch, given.batch).items():
+        wanted = name in given.ways if given.ways is not None else name != FROM_GENERAL
+        if wanted or (name == FROM_GENERAL and given.from_general):
+            jobs[name] = functools.partial(train_row, name, recipe, scene, folder)
+    for name in given.filters:
+        jobs[name] = functools.partial(filter_row, name, scene)
+    rows = [
+        _kept_row(folder / f"{_file_name(name)}.json", job)
+        for name, job in jobs.items()
+    ]
     table = to_markdown(rows, given.minutes)
     print(table)
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
     if given.markdown:
-        given.markdown.write_text(table)
+        given.markdown.write_text(table, encoding="utf-8")
     return 0
 
 
