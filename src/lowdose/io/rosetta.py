@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from lowdose.errors import (
     FormatError,
@@ -18,11 +22,15 @@ from lowdose.errors import (
     MissingExtraError,
 )
 from lowdose.io.axes import Claim
+from lowdose.io.checks import check_promise
 from lowdose.io.contents import Contents, make_contents
+from lowdose.io.frame_array import FrameArray
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 #: Suffix -> what the format is called. Known also where the library is not installed.
 #: Not here: what this package reads itself, and formats that hold no images.
@@ -49,6 +57,9 @@ FORMATS: Final = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
 }
+
+#: Formats that keep their samples in the file itself, and do not compress them.
+_PLAIN: Final = frozenset({".dm3", ".dm4", ".ser", ".blo", ".tvips"})
 
 _IMAGE_AXES: Final = 2
 
@@ -79,6 +90,8 @@ def open_file(path: Path, dataset: str | None) -> Contents:
     number = _choose(signals, dataset, source)
     signal = signals[number]
     data, axes = _image_last(signal, source)
+    if suffix in _PLAIN and not isinstance(data, np.ndarray):
+        _check_size(path, data)
     claims = [
         Claim(
             label=label,
@@ -88,13 +101,62 @@ def open_file(path: Path, dataset: str | None) -> Contents:
         )
         for label, axis in zip(_labels(axes), axes, strict=True)
     ]
+    shape = tuple(int(n) for n in data.shape)
+    frames = _Frames(data=data, lead=shape[:-2], source=source, format=name)
     return make_contents(
-        data,
+        FrameArray(frames, shape, data.dtype),
         claims,
         None,
         source=source,
         format=name,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Frames:
+    """Reads the frames of a lazy array; damage becomes an error of ours."""
+
+    data: Any
+    lead: tuple[int, ...]
+    source: str
+    format: str
+
+    def __call__(self, number: int) -> NDArray[Any]:
+        index = np.unravel_index(number, self.lead) if self.lead else ()
+        try:
+            frame = np.asarray(self.data[tuple(int(n) for n in index)])
+        except MemoryError:
+            raise
+        # The readers, and dask round them, each fail in their own way.
+        except Exception as error:
+            msg = (
+                f"Frame {number} of {self.source} ({self.format}) cannot be read: "
+                f"{error!r}. Copy the file again from its source."
+            )
+            raise FormatError(msg) from error
+        if frame.shape != self.data.shape[-2:]:
+            msg = (
+                f"Frame {number} of {self.source} ({self.format}) is not there: the "
+                "file is truncated or damaged. Copy it again from its source."
+            )
+            raise FormatError(msg)
+        return frame
+
+
+def _check_size(path: Path, data: Any) -> None:
+    """Refuse a header that promises far more data than the file has.
+
+    Raises
+    ------
+    FormatError
+        If it is more than twice the file; some types are unpacked when they are read.
+    """
+    promised = math.prod(data.shape) * np.dtype(data.dtype).itemsize
+    size = path.stat().st_size
+    if promised > 2 * size:
+        check_promise(
+            promised, size, source=path.name, shape=data.shape, dtype=data.dtype
+        )
 
 
 def _read(path: Path, name: str) -> list[Mapping[str, Any]]:
@@ -127,8 +189,13 @@ def _read(path: Path, name: str) -> list[Mapping[str, Any]]:
             'Install it with: pip install "napari-lowdose[formats]"'
         )
         raise MissingExtraError(msg) from error
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        # Nothing but the header is read here.
+        msg = (
+            f"{path.name} cannot be read as {name}: its header asks for more memory "
+            "than there is. It is damaged; copy it again from its source."
+        )
+        raise FormatError(msg) from error
     # Each of its readers fails in its own way on a damaged file.
     except Exception as error:
         msg = f"{path.name} cannot be read as {name}: {error!r}."

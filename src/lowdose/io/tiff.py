@@ -47,6 +47,7 @@ _DAMAGE: Final = (
     AttributeError,
     LookupError,
     NotImplementedError,
+    RuntimeError,
     TypeError,
     ValueError,
 )

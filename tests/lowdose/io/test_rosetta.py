@@ -175,3 +175,48 @@ def test_every_format_in_the_list_is_one_that_rosettasciio_reads():
     rsciio = pytest.importorskip("rsciio")
     known = {s.lower() for p in rsciio.IO_PLUGINS for s in p["file_extensions"]}
     assert {suffix.removeprefix(".") for suffix in rosetta.FORMATS} <= known
+
+
+class _Lazy:
+    """A lazy array that fails when it is read, as those of dask do."""
+
+    def __init__(self, shape, error=None, dtype=np.int32):
+        self.shape, self.dtype, self.error = shape, np.dtype(dtype), error
+
+    def __getitem__(self, index):
+        if self.error:
+            raise self.error
+        return np.zeros((0, self.shape[-1]), self.dtype)
+
+
+def _lazy_signal(data):
+    axes = [axis("t", data.shape[0], navigate=True)]
+    axes += [axis("y", data.shape[1]), axis("x", data.shape[2])]
+    return signal(data, axes)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("mmap length is greater than file size"), None]
+)
+def test_frames_that_cannot_be_read_are_an_error_of_ours(opened, error):
+    image = opened(_lazy_signal(_Lazy((2, 1, 1), error, np.uint8)))
+    with pytest.raises(FormatError, match=r"Frame 1 of .* (cannot be read|not there)"):
+        image.frame(1)
+
+
+def test_a_header_that_promises_more_than_the_file_has_is_refused(opened):
+    with pytest.raises(FormatError, match="truncated or damaged"):
+        opened(_lazy_signal(_Lazy((10**6, 10**4, 10**5))))
+
+
+def test_a_header_that_asks_for_all_memory_is_a_damaged_file(tmp_path, monkeypatch):
+    pytest.importorskip("rsciio")
+    import rsciio.digitalmicrograph
+
+    def greedy(*args, **kwargs):
+        raise MemoryError("Unable to allocate 8.01 TiB")
+
+    monkeypatch.setattr(rsciio.digitalmicrograph, "file_reader", greedy)
+    (tmp_path / "a.dm4").write_bytes(b"\0\0\0\x04")
+    with pytest.raises(FormatError, match="more memory"):
+        io.read(tmp_path / "a.dm4")
