@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lowdose.errors import ParameterError, UnknownDenoiserError, did_you_mean
 from lowdose.filters.bilateral import BILATERAL, bilateral_filter
 from lowdose.filters.binning import bin_sum, interpolate
+from lowdose.filters.bm3d import BM3D, bm3d
 from lowdose.filters.butterworth import BUTTERWORTH, butterworth_lowpass
 from lowdose.filters.classical import ClassicalDenoiser
 from lowdose.filters.gaussian import GAUSSIAN, gaussian_blur
@@ -39,6 +40,7 @@ __all__ = [
     "FilterSpec",
     "bilateral_filter",
     "bin_sum",
+    "bm3d",
     "butterworth_lowpass",
     "gaussian_blur",
     "interpolate",
@@ -65,6 +67,7 @@ FILTERS: Final[Mapping[str, FilterSpec]] = MappingProxyType(
             TV_CHAMBOLLE,
             TV_BREGMAN,
             NL_MEANS,
+            BM3D,
         )
     }
 )

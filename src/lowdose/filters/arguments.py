@@ -80,3 +80,22 @@ def as_amplitude(name: str, value: float, *, lowest: float = 0.0) -> float:
         msg = f"{name}={value!r} must be a finite number of at least {lowest:g}."
         raise ParameterError(msg)
     return amplitude
+
+
+def significant_noise(frame: NDArray[np.float64], sigma: float) -> bool:
+    """Return whether noise is more than the rounding of float32 counts.
+
+    Parameters
+    ----------
+    frame : ndarray, float64
+        The frame.
+    sigma : float
+        Standard deviation of its noise, in the unit of the frame.
+
+    Returns
+    -------
+    bool
+        False where there is nothing that a filter could remove.
+    """
+    largest = float(np.abs(frame).max())
+    return sigma > float(np.finfo(np.float32).eps) * largest

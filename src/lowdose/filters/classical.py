@@ -59,7 +59,7 @@ class ClassicalDenoiser:
             memory = max(44.0, 12.0 + memory / binning**2)
         return Needs(
             halo=self.spec.halo(self.values),
-            multiple=binning,
+            multiple=binning * self.spec.multiple(self.values),
             threads=True,
             bytes_per_pixel=memory,
         )

@@ -71,6 +71,8 @@ class FilterSpec:
     reach : callable
         ``reach(values)``: how far [px] an input pixel changes the output, or None
         for a global operator.
+    multiple : callable, optional
+        ``multiple(values)``: patches have to start at multiples of this [px].
     measure : callable, optional
         ``measure(frame, values)``: numbers of the whole frame that `apply` needs.
     presets : mapping of str to mapping, optional
@@ -87,6 +89,7 @@ class FilterSpec:
     own: tuple[Parameter, ...]
     apply: Callable[[Frame, Values, Measures], Frame]
     reach: Callable[[Values], int | None]
+    multiple: Callable[[Values], int] = lambda _values: 1
     measure: Callable[[Frame, Values], dict[str, float]] = field(
         default=lambda _frame, _values: {}
     )

@@ -12,6 +12,7 @@ from lowdose.errors import InvalidImageError, ParameterError, UnknownDenoiserErr
 from lowdose.filters import (
     FILTERS,
     bilateral_filter,
+    bm3d,
     butterworth_lowpass,
     gaussian_blur,
     make,
@@ -34,6 +35,7 @@ FUNCTIONS = {
     "tv-chambolle": lambda frame: tv_chambolle(frame, weight=1.0),
     "tv-bregman": lambda frame: tv_bregman(frame, weight=1.0),
     "nl-means": lambda frame: nl_means(frame, h=1.0),
+    "bm3d": lambda frame: bm3d(frame, sigma=1.0),
 }
 
 
@@ -46,7 +48,7 @@ def denoise(name: str, frame: np.ndarray, **values) -> np.ndarray:
     return denoiser.denoise_patches(frame[None, None], [denoiser.measure(frame)])[0]
 
 
-def test_the_nine_filters_are_there_each_with_source_and_both_wrappers():
+def test_all_filters_are_there_each_with_source_and_both_wrappers():
     assert set(FILTERS) == set(FUNCTIONS)
     for name, spec in FILTERS.items():
         assert spec.name == name
@@ -109,6 +111,7 @@ def test_functions_refuse_impossible_amplitudes_and_take_any_other(value):
         (tv_chambolle, "weight"),
         (tv_bregman, "weight"),
         (nl_means, "h"),
+        (bm3d, "sigma"),
     ):
         with pytest.raises(ParameterError, match=name):
             function(frame, **{name: value})
@@ -129,7 +132,8 @@ def test_functions_take_any_real_type_and_leave_it_untouched(name):
 @pytest.mark.parametrize("name", FILTERS)
 def test_the_needs_grow_with_binning(name):
     plain, binned = make(name).needs, make(name, binning=3).needs
-    assert (plain.multiple, binned.multiple) == (1, 3)
+    assert binned.multiple == 3 * plain.multiple
+    assert plain.multiple == (3 if name == "bm3d" else 1)  # where its patches begin
     assert not plain.device
     assert plain.frames == 1
     if plain.halo is None:
