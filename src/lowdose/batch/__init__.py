@@ -6,7 +6,8 @@ Whatever ends the program, a result bears its name only when it is complete.
 """
 
 from lowdose.batch.cluster import denoise_on_cluster
-from lowdose.batch.jobs import Job, expand, plan_jobs
+from lowdose.batch.jobs import Job, expand, files_in, plan_jobs
+from lowdose.batch.overall import Overall
 from lowdose.batch.single import FileOptions, denoise_file
 from lowdose.batch.spec import DenoiserSpec
 from lowdose.batch.status import FileStatus, Outcome, State
@@ -18,10 +19,12 @@ __all__ = [
     "FileStatus",
     "Job",
     "Outcome",
+    "Overall",
     "State",
     "denoise_file",
     "denoise_files",
     "denoise_on_cluster",
     "expand",
+    "files_in",
     "plan_jobs",
 ]

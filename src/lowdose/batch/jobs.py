@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from lowdose.errors import OutputError, ParameterError
+from lowdose.errors import InputError, OutputError, ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -34,13 +34,14 @@ class Job:
 
 
 def expand(patterns: Iterable[str]) -> list[Path]:
-    """Return the files that names and patterns stand for.
+    """Return the files that names, folders and patterns stand for.
 
     Parameters
     ----------
     patterns : iterable of str
-        Names of files, or patterns with ``*``, ``?``, ``[...]`` and ``**``, as they
-        come where a shell does not expand them (quoted, or on Windows).
+        Names of files, of folders (see :func:`files_in`), or patterns with ``*``,
+        ``?``, ``[...]`` and ``**``, as they come where a shell does not expand them
+        (quoted, or on Windows).
 
     Returns
     -------
@@ -55,9 +56,54 @@ def expand(patterns: Iterable[str]) -> list[Path]:
         # A name is taken as it is first: "image[1].tif" is a file, too.
         if glob.has_magic(pattern) and not Path(pattern).exists():
             matches = sorted(glob.glob(pattern, recursive=True), key=_counting_order)
+        elif Path(pattern).is_dir():
+            # A folder with nothing in it that can be read stays: reading it says so.
+            matches = [str(path) for path in files_in(Path(pattern))]
         for path in map(Path, matches or [pattern]):
             found.setdefault(_identity(path), path)
     return list(found.values())
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are named like images which can be read.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder; a Zarr folder is a file to us, and stands for itself.
+
+    Returns
+    -------
+    list of Path
+        In the order in which people count. Hidden files and folders in it are left
+        out, but for Zarr folders; so are ``.emi`` files, which hold no pixels, where
+        the ``.ser`` files that do lie beside them.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be listed.
+    """
+    from lowdose.io import readable_suffixes
+    from lowdose.io.paths import is_zarr_folder
+
+    if is_zarr_folder(folder):
+        return [folder]
+    known = frozenset(readable_suffixes())
+    try:
+        names = sorted((p.name for p in folder.iterdir()), key=_counting_order)
+    except OSError as error:
+        msg = f"The folder {folder} cannot be listed: {error.strerror or error}."
+        raise InputError(msg) from error
+    images = [
+        path
+        for path in (folder / name for name in names)
+        if not path.name.startswith(".")
+        and path.suffix.lower() in known
+        and (path.is_file() or is_zarr_folder(path))
+    ]
+    pixels = any(path.suffix.lower() == ".ser" for path in images)
+    return [p for p in images if not (pixels and p.suffix.lower() == ".emi")]
 
 
 def plan_jobs(sources: Sequence[Path], output: str, suffix: str) -> list[Job]:

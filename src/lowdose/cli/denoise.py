@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="a file, or a quoted pattern such as '*.tif' or 'data/**/*.mrc'",
+        help="a file, a folder of files, or a quoted pattern such as '*.tif' or "
+        "'data/**/*.mrc'",
     )
     parser.add_argument(
         "-o",

@@ -6,6 +6,7 @@ import warnings
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
+from lowdose.batch.overall import Overall
 from lowdose.cli.reporting import took
 from lowdose.cli.terminal import (
     DONE,
@@ -16,13 +17,13 @@ from lowdose.cli.terminal import (
     write,
 )
 from lowdose.errors import LowDoseError, LowDoseWarning
-from lowdose.progress import Clock, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
 
     from lowdose.batch import FileStatus, Job, Outcome
+    from lowdose.progress import Progress
 
     Report = Callable[[Progress], None]
     Reporting = Callable[..., AbstractContextManager[Report]]
@@ -56,7 +57,7 @@ def show_statuses(
     reporting : callable
         :func:`lowdose.cli.reporting.reporting`.
     """
-    overall = _Overall(len(todo))
+    overall = Overall(todo)
     with ExitStack() as whole, closing(statuses):
         current = whole.enter_context(ExitStack())
         report: Report | None = None
@@ -86,35 +87,6 @@ def show_statuses(
                 _show_outcome(status.outcome, results=results)
                 if together and report is not None:
                     report(overall.with_file(status))
-
-
-class _Overall:
-    """The progress of all files together, each counted alike."""
-
-    #: Parts that a file is counted in: their sizes are not known before.
-    PARTS = 100
-
-    def __init__(self, files: int) -> None:
-        self._files = files
-        self._parts: dict[int, int] = {}
-        self._pixels: dict[int, int] = {}
-        self._clock = Clock()
-
-    def with_file(self, status: FileStatus) -> Progress:
-        """Return the progress after news of one file."""
-        if status.progress is not None:
-            share = status.progress.fraction
-            self._pixels[status.number] = status.progress.pixels
-        else:
-            share = 1.0
-        self._parts[status.number] = int(self.PARTS * share)
-        return Progress(
-            stage="denoise",
-            done=sum(self._parts.values()),
-            total=self.PARTS * self._files,
-            pixels=sum(self._pixels.values()),
-            seconds=self._clock.seconds,
-        )
 
 
 def _show_outcome(outcome: Outcome, *, results: bool) -> None:

@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from lowdose.batch.jobs import expand, make_folder, names_folder, plan_jobs
+from lowdose.batch.jobs import (
+    expand,
+    files_in,
+    make_folder,
+    names_folder,
+    plan_jobs,
+)
 from lowdose.errors import OutputError, ParameterError
 
 
@@ -119,3 +125,20 @@ def test_a_folder_is_made_with_its_parents(folder):
 def test_a_folder_that_cannot_be_made_is_named_with_the_reason(folder):
     with pytest.raises(OutputError, match=r"frame1\.tif.* cannot be made: "):
         make_folder(Path("frame1.tif/sub"))
+
+
+def test_a_folder_stands_for_the_images_in_it(folder):
+    for name in ("notes.txt", ".hidden.tif", "a.emi", "a_1.ser"):
+        (folder / name).touch()
+    (folder / "cells.zarr").mkdir()
+    (folder / "cells.zarr" / "zarr.json").touch()
+    (folder / "empty.zarr").mkdir()
+    wanted = ["a[1].tif", "a_1.ser", "cells.zarr"]
+    wanted += ["frame1.tif", "frame2.tif", "frame10.tif", "other.mrc"]
+    assert sorted(path.name for path in files_in(folder)) == sorted(wanted)
+    assert expand([str(folder)]) == files_in(folder)
+    assert expand(["cells.zarr"]) == [Path("cells.zarr")]
+
+
+def test_a_folder_without_images_stays_so_that_reading_it_can_say_so(folder):
+    assert names(expand(["deep"])) == ["deep"]
