@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowdose.networks.normalising import column, constants
-from lowdose.training.examples import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.denoiser import Measures
-    from lowdose.training.examples import Example, Way
+    from lowdose.training.examples import Example
 
     Image = NDArray[np.float32]
 
@@ -123,32 +122,3 @@ def output_scale(
         np.array(offset, np.float64)[:, None, None],
         np.array(scale, np.float64)[:, None, None],
     )
-
-
-def make_batch(
-    way: Way, *, seed: int, step: int, numbers: range, conditions: int
-) -> Batch:
-    """Draw the examples of a step.
-
-    Parameters
-    ----------
-    way : Way
-        Their source.
-    seed : int
-        Of the recipe.
-    step : int
-        Number of the step.
-    numbers : range
-        Which examples of the step: a device of several draws its own share.
-    conditions : int
-        Number of constants that the network is told.
-
-    Returns
-    -------
-    Batch
-    """
-    examples = [
-        way.example(np.random.default_rng([seed, STEPS, step, number]))
-        for number in numbers
-    ]
-    return collate(examples, conditions)

@@ -61,6 +61,8 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     OutputError
         If it cannot be written, as on a full disk. What was at `path` is still there.
     """
+    # Here a device that is gone fails, and below a disk that is full.
+    content = _on_cpu(content)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
@@ -79,6 +81,16 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
             "space and resume."
         )
         raise OutputError(msg) from error
+
+
+def _on_cpu(content: Any) -> Any:
+    if isinstance(content, torch.Tensor):
+        return content.cpu()
+    if isinstance(content, dict):
+        return {key: _on_cpu(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return type(content)(_on_cpu(value) for value in content)
+    return content
 
 
 def load(path: Path) -> dict[str, Any]:

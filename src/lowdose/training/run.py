@@ -13,7 +13,7 @@ import torch
 
 from lowdose.errors import Cancelled, TrainingError
 from lowdose.training import checkpoint
-from lowdose.training.batches import make_batch
+from lowdose.training.feed import Feed
 from lowdose.training.hardware import is_leader, translated
 from lowdose.training.logs import Curve
 from lowdose.training.reports import TrainingProgress
@@ -87,13 +87,16 @@ class Run:
         learner, plan = self.learner, self.learner.recipe.training
         self._looked, reported = time.perf_counter(), (learner.step, 0.0)
         ended = self._over()
-        with closing(Curve(self.folder, learner.step, writes=is_leader())) as curve:
+        with (
+            self._feed() as feed,
+            closing(Curve(self.folder, learner.step, writes=is_leader())) as curve,
+        ):
             if not ended and learner.recipe.start and learner.step == 0:
                 # What it begins with is to be beaten, and may be the best there is.
                 self._validate(curve)
                 yield from self._report(validated=True)
             while not ended:
-                stop, finish = self._step(should_stop, should_finish)
+                stop, finish = self._step(feed, should_stop, should_finish)
                 due = learner.step % plan.validate_every == 0
                 ended = self._over() or ("asked" if finish else "")
                 if due or ended:
@@ -151,20 +154,25 @@ class Run:
             ended=ended,
         )
 
+    def _feed(self) -> Feed:
+        """Return the batches of this device."""
+        learner, rank = self.learner, self.learner.fabric.global_rank
+        each = learner.recipe.training.batch
+        return Feed(
+            self.way,
+            seed=learner.recipe.seed,
+            numbers=range(rank * each, (rank + 1) * each),
+            conditions=learner.conditions,
+            last=learner.recipe.training.steps,
+        )
+
     def _step(
-        self, should_stop: ShouldStop, should_finish: ShouldStop
+        self, feed: Feed, should_stop: ShouldStop, should_finish: ShouldStop
     ) -> tuple[bool, bool]:
         """Make a step on all devices, and return whether to stop and to finish."""
         learner, fabric = self.learner, self.learner.fabric
-        each = learner.recipe.training.batch
         step = learner.step
-        batch = make_batch(
-            self.way,
-            seed=learner.recipe.seed,
-            step=step,
-            numbers=range(fabric.global_rank * each, (fabric.global_rank + 1) * each),
-            conditions=learner.conditions,
-        )
+        batch = feed.batch(step)
         with translated(fabric.device, self._kept()):
             loss = learner.learn(batch)
             now = time.perf_counter()
@@ -190,13 +198,17 @@ class Run:
 
     def _diverged(self, step: int, batch: Batch) -> None:
         bad = [
-            not (np.isfinite(seen).all() and np.isfinite(target).all())
-            for seen, target in zip(batch.seen, batch.target, strict=True)
+            name
+            for name, seen, target in zip(
+                batch.names, batch.seen, batch.target, strict=True
+            )
+            if not (np.isfinite(seen).all() and np.isfinite(target).all())
         ]
-        names = [n for n, b in zip(batch.names, bad, strict=True) if b] or batch.names
+        bad, every = self._of_all(bad), self._of_all(list(batch.names))
+        names = bad or every
         cause = (
             "These examples are not finite."
-            if any(bad)
+            if bad
             else "The examples are sound, so the training diverged: lower "
             "training.learning_rate."
         )
@@ -205,6 +217,14 @@ class Run:
             f"{'; '.join(names)}. {cause} {self._kept()}"
         )
         raise TrainingError(msg)
+
+    def _of_all(self, names: list[str]) -> list[str]:
+        """Return the names of all devices: the leader tells of them all."""
+        if self.learner.fabric.world_size == 1:
+            return names
+        found: list[list[str]] = [[] for _ in range(self.learner.fabric.world_size)]
+        torch.distributed.all_gather_object(found, names)
+        return [name for part in found for name in part]
 
     def _over(self) -> str:
         """Return why the training is over, or nothing."""
@@ -243,7 +263,8 @@ class Run:
 
     def _save(self, name: str) -> None:
         if is_leader():
-            self.learner.save(self.folder / name)
+            with translated(self.learner.fabric.device, self._kept()):
+                self.learner.save(self.folder / name)
         self.learner.fabric.barrier()
 
     def _kept(self) -> str:
@@ -272,6 +293,7 @@ class Run:
             learning_rate=learner.rate,
             scores=scores,
             watched=self.way.watched,
+            first=self._first,
             denoiser=functools.partial(snapshot, learner, self._described),
         )
         self._since.clear()

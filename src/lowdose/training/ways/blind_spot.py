@@ -165,7 +165,8 @@ class BlindSpot:
     ) -> list[tuple[Image, Image, Image | float, Measures]]:
         rng = np.random.default_rng([self._setting.seed, VALIDATION])
         asked: list[tuple[Image, Image, Image | float, Measures]] = []
-        places = held_out_crops(self._stack, self._parts, size=_CROP, most=_CROPS)
+        size = max(_CROP, self._setting.patch)
+        places = held_out_crops(self._stack, self._parts, size=size, most=_CROPS)
         for number, rows, columns in places:
             crop = self._window(number, rows, columns)
             target, measures = crop[len(crop) // 2], self._measures[number]

@@ -71,6 +71,8 @@ if TYPE_CHECKING:
 #: Parts that the validation splits the electrons into; each is predicted from the
 #: others.
 _FOLDS = 4
+#: Side of the crops in the validation at least, which are as large as those learnt
+#: from: a network that sees whole crops is not to be judged on smaller ones [px].
 _CROP, _CROPS = 128, 8
 _ALL = slice(None)
 
@@ -199,7 +201,10 @@ class Thinning:
         rng = np.random.default_rng([self._setting.seed, VALIDATION])
         split = []
         for number, rows, columns in held_out_crops(
-            self._stack, self._parts, size=_CROP, most=_CROPS
+            self._stack,
+            self._parts,
+            size=max(_CROP, self._setting.patch),
+            most=_CROPS,
         ):
             counts = self._window(number, rows, columns)
             parts = rng.multinomial(counts, [1 / _FOLDS] * _FOLDS)

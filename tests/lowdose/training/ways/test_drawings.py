@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from lowdose.training.batches import collate, make_batch
+from lowdose.training.batches import collate
 from lowdose.training.examples import Setting
+from lowdose.training.feed import Feed
 from lowdose.training.tables import build
 from lowdose.training.ways import config_of, drawings
 
@@ -18,6 +19,11 @@ def one_validation_dose(monkeypatch):
 def opening(folder, **changes):
     config = build(config_of("drawings"), {**TABLE, **changes}, "data")
     return drawings.iter_open(config, Setting(seed=5, folder=folder, patch=32))
+
+
+def drawn(way, step, numbers):
+    feed = Feed(way, seed=1, numbers=numbers, conditions=2, last=10, threads=0)
+    return feed.batch(step)
 
 
 def test_images_are_drawn_once_and_the_same_for_the_same_seed(open_way, tmp_path):
@@ -47,12 +53,12 @@ def test_a_drawing_that_was_cut_short_is_not_taken_for_finished(tmp_path, monkey
 
 def test_a_batch_depends_on_seed_step_and_number_alone(open_way):
     way = open_way(TABLE)
-    whole = make_batch(way, seed=1, step=7, numbers=range(4), conditions=2)
+    whole = drawn(way, 7, range(4))
     assert whole.seen.shape == (4, 3, 32, 32)
     assert whole.target.shape == (4, 1, 32, 32)
-    half = make_batch(way, seed=1, step=7, numbers=range(2, 4), conditions=2)
+    half = drawn(way, 7, range(2, 4))
     np.testing.assert_array_equal(whole.seen[2:], half.seen)
-    other = make_batch(way, seed=1, step=8, numbers=range(4), conditions=2)
+    other = drawn(way, 8, range(4))
     assert not np.array_equal(whole.seen, other.seen)
 
 
@@ -60,7 +66,7 @@ def test_a_batch_depends_on_seed_step_and_number_alone(open_way):
 def test_told_noise_has_unit_variance_about_the_target(open_way, gaussian):
     noise = {"known": 1.0, "gaussian": gaussian, "read_noise": 0.5, "dose_min": 5.0}
     way = open_way({**TABLE, "noise": noise})
-    batch = make_batch(way, seed=1, step=0, numbers=range(64), conditions=2)
+    batch = drawn(way, 0, range(64))
     np.testing.assert_array_equal(batch.seen[:, 1], 1)
     assert (batch.seen[:, :1] - batch.target).var() == pytest.approx(1, abs=0.03)
 
