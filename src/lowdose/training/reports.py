@@ -28,6 +28,8 @@ class TrainingProgress(Progress):
         there was none.
     watched : str
         The score that decides what is best.
+    first : int
+        Steps that earlier runs of a resumed training had made.
     denoiser : callable
         Returns the averaged network of the moment of the call as a
         :class:`~lowdose.denoiser.Denoiser` on the CPU, for a preview. Call it
@@ -38,4 +40,5 @@ class TrainingProgress(Progress):
     learning_rate: float
     scores: Mapping[str, float] = field(default_factory=dict)
     watched: str = ""
+    first: int = 0
     denoiser: Callable[[], Denoiser] | None = None
