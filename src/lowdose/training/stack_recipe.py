@@ -98,20 +98,72 @@ def recipe_for_stack(
         "way": chosen,
         "stack": path or (micrograph.name or "stack"),
     }
-    model_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name or label).strip("-._") or "mine"
+    table = quick_tables(
+        name=name or label,
+        label=label,
+        way=chosen,
+        minutes=minutes,
+        start=begin,
+        patch=patch,
+    )
+    table["data"] = data
+    table["card"] = {
+        "limits": [
+            "Trained on one stack, for that stack and images of the same kind, dose "
+            "and pixel size."
+        ]
+    }
+    frames = _frames(micrograph, chosen)
+    if begin:
+        card = find_model(begin)
+        if frames > 1 and card.architecture == "lowdose":
+            # The same network, which learns to look at the neighbours, too.
+            options = {**card.options, "frames": frames}
+            table["network"] = {"architecture": "lowdose", "options": options}
+    else:
+        table["network"]["options"]["frames"] = frames
+    table = changed(table, changes)
+    return recipe_from_dict(table), _reason(found, chosen, begin, asked=way is not None)
+
+
+def quick_tables(
+    *,
+    name: str,
+    label: str,
+    way: str,
+    minutes: float,
+    start: str,
+    patch: int = _PATCH,
+) -> dict[str, Any]:
+    """Return the tables of a recipe for some minutes, but for its ``[data]``.
+
+    Parameters
+    ----------
+    name : str
+        Of the model; what cannot be in a name is replaced.
+    label : str
+        What it learns from, in words.
+    way : str
+        How it learns.
+    minutes : float
+        Time to learn [min].
+    start : str
+        Model to begin with; empty for a fresh network, of one frame.
+    patch : int, optional
+        Side of the crops [px].
+
+    Returns
+    -------
+    dict
+        For :func:`~lowdose.training.config.recipe_from_dict`.
+    """
+    model_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "mine"
     table: dict[str, Any] = {
         "name": model_name[:64],
         "title": f"Trained on {label}"[:80],
-        "summary": f"Learnt from {label} alone, by {chosen}; for images like it.",
+        "summary": f"Learnt from {label} alone, by {way}; for images like it.",
         "licence": "unlicensed",
         "seed": 0,
-        "data": data,
-        "card": {
-            "limits": [
-                "Trained on one stack, for that stack and images of the same kind, "
-                "dose and pixel size."
-            ]
-        },
         "training": {
             "steps": _STEPS,
             "minutes": float(minutes) if minutes > 0 else 1e-6,
@@ -125,19 +177,12 @@ def recipe_for_stack(
             "precision": "float32",
         },
     }
-    frames = _frames(micrograph, chosen)
-    if begin:
-        table["start"] = begin
-        card = find_model(begin)
-        if frames > 1 and card.architecture == "lowdose":
-            # The same network, which learns to look at the neighbours, too.
-            options = {**card.options, "frames": frames}
-            table["network"] = {"architecture": "lowdose", "options": options}
+    if start:
+        table["start"] = start
     else:
-        options = {**_NETWORK["options"], "frames": frames}
+        options = {**_NETWORK["options"], "frames": 1}
         table["network"] = {**_NETWORK, "options": options}
-    table = changed(table, changes)
-    return recipe_from_dict(table), _reason(found, chosen, begin, asked=way is not None)
+    return table
 
 
 def _counting(micrograph: Micrograph) -> Counting:
