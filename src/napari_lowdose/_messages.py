@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.errors import DeviceError, LowDoseError, OutOfMemoryError
 from lowdose.progress import Progress, format_seconds
 from lowdose.units import UNITS, convert
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lowdose.batch import Outcome
     from lowdose.micrograph import Axis, Micrograph
+
+#: How the widget "Batch" calls what the command line calls by an option.
+_LABELS: Final = {
+    "give -o another name or folder": "choose another folder for the results",
+    "--overwrite": "'Replace results that are there'",
+    "--resume": "'Go on where a batch stopped'",
+}
+#: Failures that are listed in full.
+_FAILURES: Final = 8
 
 _SMALLER = "Choose a smaller tile or the device 'cpu' under Advanced."
 
@@ -128,6 +140,55 @@ def describe_done(result: Micrograph, seconds: float, name: str) -> str:
     rate = f" ({1e-6 * pixels / seconds:.2g} Mpx/s)" if seconds > 0 else ""
     took = format_seconds(seconds) if seconds >= 10 else f"{seconds:.1f} s"
     return f"Done in {took}{rate}. The result is '{name}'."
+
+
+def describe_batch(progress: Progress) -> str:
+    """Return how many files are finished, and on a second line rate and time left."""
+    first = f"{progress.frame + 1} of {progress.frames} files"
+    speed = []
+    if (rate := progress.megapixels_per_second) is not None:
+        speed.append(f"{rate:.2g} Mpx/s")
+    if (left := progress.seconds_left) is not None:
+        speed.append(f"{format_seconds(left)} left")
+    return "\n".join(line for line in (first, ", ".join(speed)) if line)
+
+
+def describe_batch_done(outcomes: Sequence[Outcome], total: int, seconds: float) -> str:
+    """Return how a batch went, and why files of it failed.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of the files that are done or failed.
+    total : int
+        Number of files.
+    seconds : float
+        How long it took [s].
+    """
+    failed = [outcome for outcome in outcomes if outcome.error]
+    present = sum(outcome.present for outcome in outcomes)
+    parts = [f"{len(outcomes) - len(failed) - present} denoised"]
+    if present:
+        parts.append(f"{present} there already")
+    if failed:
+        parts.append(f"{len(failed)} failed")
+    took = format_seconds(seconds) if seconds >= 10 else f"{seconds:.1f} s"
+    lines = [f"{len(outcomes)} of {total} files in {took}: {', '.join(parts)}."]
+    lines += [
+        f"✗ {outcome.job.source.name}: {in_words_of_the_widget(outcome.error)}"
+        for outcome in failed[:_FAILURES]
+    ]
+    if len(failed) > _FAILURES:
+        rest = len(failed) - _FAILURES
+        lines.append(f"and {rest} more: rest the pointer on them in the table.")
+    return "\n".join(lines)
+
+
+def in_words_of_the_widget(text: str) -> str:
+    """Return an error of the core with the options of the command line translated."""
+    for option, label in _LABELS.items():
+        text = text.replace(option, label)
+    return text
 
 
 def _is_device_failure(error: BaseException) -> bool:

@@ -49,11 +49,19 @@ class OptionsForm(QWidget):
     ----------
     settings : Settings
         The user's preferences, shown at first.
+    offer_replace : bool, optional
+        Whether to ask about earlier results.
     parent : QWidget, optional
         The Qt parent.
     """
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        offer_replace: bool = True,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self.form = ParameterForm()
         self.form.set_parameters(OPTIONS)
@@ -75,6 +83,7 @@ class OptionsForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.form)
         layout.addWidget(self._replace)
+        self._replace.setVisible(offer_replace)
 
     @property
     def replace(self) -> bool:

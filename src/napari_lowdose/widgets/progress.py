@@ -18,6 +18,8 @@ from napari_lowdose._jobs import JobState
 from napari_lowdose._messages import describe_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lowdose.progress import Progress
 
 #: Resolution of the bar; tiles may be more than a bar has pixels.
@@ -31,18 +33,29 @@ class ProgressRow(QWidget):
 
     Parameters
     ----------
+    describe : callable, optional
+        Returns what is written under the bar.
+    cancelling : str, optional
+        What the button does, for its tool tip.
     parent : QWidget, optional
         The Qt parent.
     """
 
     cancel_clicked = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        describe: Callable[[Progress], str] = describe_progress,
+        cancelling: str = "Stop after the tile in work and remove the result.",
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
+        self._describe = describe
         self._bar = QProgressBar()
         self._bar.setTextVisible(True)
         self._cancel = QPushButton("Cancel")
-        self._cancel.setToolTip("Stop after the tile in work and remove the result.")
+        self._cancel.setToolTip(cancelling)
         self._cancel.clicked.connect(self.cancel_clicked)
         self._label = QLabel()
         self._label.setWordWrap(True)
@@ -79,4 +92,4 @@ class ProgressRow(QWidget):
         self._bar.setRange(0, _STEPS)
         self._bar.setValue(round(_STEPS * progress.fraction))
         if self._cancel.isEnabled():
-            self._label.setText(describe_progress(progress))
+            self._label.setText(self._describe(progress))
