@@ -128,7 +128,7 @@ class DenoiserBox(QComboBox):
         for group, title in GROUPS.items():
             members = [info for info in self._infos.values() if info.group == group]
             if members:
-                model.appendRow(_heading(title))
+                model.appendRow(heading(title))
             for info in members:
                 model.appendRow(_entry(info))
         with signals_blocked(self):
@@ -161,7 +161,8 @@ class DenoiserBox(QComboBox):
         self.setCurrentIndex(index)
 
 
-def _heading(title: str) -> QStandardItem:
+def heading(title: str) -> QStandardItem:
+    """Return an entry that heads a group, and cannot be chosen."""
     item = QStandardItem(title)
     item.setFlags(Qt.ItemFlag.NoItemFlags)
     font = item.font()
