@@ -6,9 +6,9 @@ benchmark, the error maps, the command line and the widget are each written once
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,4 +145,33 @@ class Denoiser(Protocol):
             tries smaller ones.
         DeviceError
             If the device failed otherwise.
+        """
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """A denoiser that must be fitted to a micrograph before it can be used.
+
+    Such as a network that works at one sampling, and so must know the pixel size.
+    The engine fits it; see :func:`lowdose.inference.fitting.fitted`.
+    """
+
+    def fitted(
+        self,
+        pixel_size: float | None,
+        read_frame: Callable[[], NDArray[np.float32]],
+    ) -> Denoiser:
+        """Return the denoiser for a micrograph; itself, where it is fitted already.
+
+        Parameters
+        ----------
+        pixel_size : float or None
+            Of the micrograph [nm]; None where it is not known.
+        read_frame : callable
+            Returns one of its frames, shape (H, W), float32, without NaN or Inf.
+
+        Raises
+        ------
+        ParameterError
+            If it needs to know the pixel size, and cannot find it out.
         """

@@ -124,11 +124,13 @@ class PreviewRequest:
     def run(self, should_stop: ShouldStop) -> Generator[None, None, Preview]:
         """Denoise the rectangle: the same pixels that the whole run would give."""
         from lowdose.inference.engine import denoise_region
+        from lowdose.inference.fitting import fitted
 
         # Before each of the two long pieces, the worker may stop here.
         yield
         denoiser = self.loader.load(self.denoiser, self.values)
         yield
+        denoiser = fitted(denoiser, self.image)
         begin = time.perf_counter()
         pixels = denoise_region(
             self.image.frame(self.frame),

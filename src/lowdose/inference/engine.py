@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import lowdose
 from lowdose.errors import ParameterError
+from lowdose.inference.fitting import fitted
 from lowdose.inference.options import DenoiseOptions
 from lowdose.inference.patches import PatchRunner
 from lowdose.inference.preview import denoise_region, loaded_denoiser
@@ -115,7 +116,7 @@ def iter_denoise(
     """
     try:
         micrograph = image if isinstance(image, Micrograph) else Micrograph(image)
-        loaded = loaded_denoiser(denoiser)
+        loaded = fitted(loaded_denoiser(denoiser), micrograph)
         runner = PatchRunner(
             denoiser=loaded,
             frame_shape=micrograph.frame_shape,
@@ -242,7 +243,9 @@ def plan_step(
         If the device asked for is not there.
     """
     runner = PatchRunner(
-        denoiser=denoiser, frame_shape=image.frame_shape, options=options
+        denoiser=fitted(denoiser, image),
+        frame_shape=image.frame_shape,
+        options=options,
     )
     return _step(image, runner)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.errors import InvalidImageError, ParameterError
+from lowdose.inference.fitting import fitted
 from lowdose.inference.frames import as_frame, no_finite_pixel
 from lowdose.inference.options import DenoiseOptions
 from lowdose.inference.patches import PatchRunner, Subject
@@ -44,7 +45,9 @@ def denoise_region(
         For a denoiser that sees neighbouring frames, F is its ``needs.frames``; given
         one frame only, it sees that in place of its neighbours.
     denoiser : Denoiser or str
-        A denoiser, or its name in the catalogue.
+        A denoiser, or its name in the catalogue. One that must know the pixel size is
+        to be fitted to the micrograph first (:mod:`lowdose.inference.fitting`), or it
+        judges by the frame.
     rows, columns : slice
         The region, in pixels of the frame, step 1. What lies outside the frame is
         cut off.
@@ -68,9 +71,9 @@ def denoise_region(
         As :func:`~lowdose.inference.engine.iter_denoise` does, and
         :class:`~lowdose.errors.ParameterError` if the region is empty.
     """
-    loaded = loaded_denoiser(denoiser)
-    needs = loaded.needs
     micrograph = Micrograph(frame)
+    loaded = fitted(loaded_denoiser(denoiser), micrograph)
+    needs = loaded.needs
     count = micrograph.n_frames
     if micrograph.ndim > 3 or count not in (1, needs.frames):
         msg = (

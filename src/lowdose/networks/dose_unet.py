@@ -88,19 +88,23 @@ class _SpectralMix(nn.Module):
         nn.init.zeros_(self.restore.weight)
 
     def forward(self, x: Tensor, modulation: Tensor | None) -> Tensor:
+        maps = self.reduce(x)
         # No autocast: half precision has no Fourier transform of any size.
         with torch.autocast(x.device.type, enabled=False):
-            maps = functional.conv2d(x.float(), self.reduce.weight, self.reduce.bias)
             # Orthonormal, so that white noise keeps its level at any size of image.
-            spectrum = torch.fft.rfft2(maps, norm="ortho")
-            y = self.first(torch.cat([spectrum.real, spectrum.imag], 1))
-            if modulation is not None:
-                y = _modulated(y, modulation.float())
-            real, imaginary = self.second(functional.relu(y)).chunk(2, 1)
+            spectrum = torch.fft.rfft2(maps.float(), norm="ortho")
+            parts = torch.cat([spectrum.real, spectrum.imag], 1)
+        y = self.first(parts.contiguous(memory_format=torch.channels_last))
+        if modulation is not None:
+            y = _modulated(y, modulation)
+        y = self.second(functional.relu(y))
+        with torch.autocast(x.device.type, enabled=False):
+            real, imaginary = y.float().contiguous().chunk(2, 1)
             back = torch.fft.irfft2(
                 torch.complex(real, imaginary), s=maps.shape[-2:], norm="ortho"
             )
-            added: Tensor = x + self.restore(back).to(x.dtype)
+        back = back.contiguous(memory_format=torch.channels_last)
+        added: Tensor = x + self.restore(back).to(x.dtype)
         return added
 
 

@@ -20,6 +20,7 @@ from lowdose.training.logs import CURVE
 from lowdose.zoo.cards import ModelCard
 from lowdose.zoo.network_denoiser import NetworkDenoiser
 from lowdose.zoo.package import describe_input, save_model
+from lowdose.zoo.sampling import Sampling
 from lowdose.zoo.shelf import TRAINED
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.denoiser import Denoiser
+    from lowdose.training.config import Recipe
     from lowdose.training.examples import Way
     from lowdose.training.learner import Learner
 
@@ -118,7 +120,7 @@ def write_result(
             options=settings.options,
             normalisation=settings.normalisation,
             training=training,
-            extra=recipe.card,
+            extra=_sampling_of(recipe) | dict(recipe.card),
         )
         if (folder / CURVE).exists():
             shutil.copyfile(folder / CURVE, model / CURVE)
@@ -154,6 +156,7 @@ def snapshot(learner: Learner, described: dict[str, Any]) -> Denoiser:
     if not described:
         described.update(describe_input(settings.architecture, settings.options))
     recipe = learner.recipe
+    sampling = _sampling_of(recipe).get("sampling")
     card = ModelCard(
         name=recipe.name,
         title=recipe.title,
@@ -169,11 +172,18 @@ def snapshot(learner: Learner, described: dict[str, Any]) -> Denoiser:
         frames=described["frames"],
         bytes_per_pixel=float(described["bytes_per_pixel"]),
         normalisation=settings.normalisation,
+        sampling=None if sampling is None else Sampling.from_table(sampling),
         folder=Path(),
     )
     values = {parameter.name: parameter.default for parameter in card.parameters}
     network = copy.deepcopy(learner.average).cpu()
     return NetworkDenoiser(card, fuse(network), values)
+
+
+def _sampling_of(recipe: Recipe) -> dict[str, Any]:
+    """Return the table of a card that says at what pixel sizes a way taught it."""
+    sampling = getattr(recipe.data, "sampling", None)
+    return {} if sampling is None else {"sampling": dict(sampling)}
 
 
 def _device(learner: Learner) -> str:

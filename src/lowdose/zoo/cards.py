@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 from lowdose.errors import ParameterError, WeightsError, did_you_mean
 from lowdose.networks import ARCHITECTURES
 from lowdose.parameters import Parameter
+from lowdose.zoo.sampling import MOST_BINNING, Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +38,19 @@ _VIEWS: Final = Parameter(
     default="1",
     choices=("1", "2", "4", "8"),
     help="Average over so many mirrored and turned views: slower, a little better.",
+)
+
+_BINNING: Final = Parameter(
+    name="binning",
+    kind="int",
+    default=0,
+    minimum=0,
+    maximum=MOST_BINNING,
+    unit="px",
+    help=(
+        "Sum blocks of so many pixels before the network, whose answer is interpolated "
+        "back; 0 chooses by the pixel size, so that the network sees what it knows."
+    ),
 )
 
 _NOISE: Final = (
@@ -120,6 +134,9 @@ class ModelCard:
         Working memory per input pixel [B].
     normalisation : {"mean-and-noise", "min-max", "counts"}
         What the network sees (see :func:`lowdose.networks.normalising.normalised`).
+    sampling : Sampling or None
+        Pixel sizes that the network works at; None where it takes any. Halo, tile
+        and all else of the input then count in its pixels.
     details : mapping
         Everything else on the card: valid pixel size [nm] and dose [e-/px],
         training, measured numbers with the command that printed them.
@@ -147,13 +164,16 @@ class ModelCard:
     frames: int = 1
     bytes_per_pixel: float = 512.0
     normalisation: Normalisation = "mean-and-noise"
+    sampling: Sampling | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     group: str = "yours"
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """What a user can set."""
-        return (*_NOISE, _VIEWS) if self.options.get("conditions") else (_VIEWS,)
+        noise = _NOISE if self.options.get("conditions") else ()
+        binning = (_BINNING,) if self.sampling is not None else ()
+        return (*binning, *noise, _VIEWS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON types, without the folder."""
@@ -170,6 +190,7 @@ class ModelCard:
             "halo": self.halo,
             "multiple": self.multiple,
             "frames": self.frames,
+            **({"sampling": self.sampling.to_table()} if self.sampling else {}),
             **{key: _plain(value) for key, value in self.details.items()},
         }
 
@@ -251,7 +272,7 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
     input_ = _entry(table, "input", dict)
     halo = _size(input_, "halo", 0) if "halo" in input_ else None
     used = {"format", "name", "title", "summary", "licence", "reference"}
-    used |= {"architecture", "options", "weights", "input"}
+    used |= {"architecture", "options", "weights", "input", "sampling"}
     return ModelCard(
         name=name,
         title=_entry(table, "title", str),
@@ -270,6 +291,11 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
         frames=_size(input_, "frames", 1),
         bytes_per_pixel=float(_size(input_, "bytes_per_pixel", 1)),
         normalisation=_normalisation(input_),
+        sampling=(
+            Sampling.from_table(_entry(table, "sampling", dict))
+            if "sampling" in table
+            else None
+        ),
         details={key: value for key, value in table.items() if key not in used},
         group=group,
         folder=folder,

@@ -9,21 +9,31 @@ import numpy as np
 import torch
 
 from lowdose.denoiser import Measures, Needs
-from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
+from lowdose.errors import (
+    DeviceError,
+    OutOfMemoryError,
+    ParameterError,
+    is_out_of_memory,
+)
 from lowdose.networks import normalising
 from lowdose.networks.fusing import fuse
 from lowdose.networks.guided import guided_relu
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
+from lowdose.zoo.band_limit import binning_by_spectrum
+from lowdose.zoo.sampling import bin_counts, spread, spreading
 from lowdose.zoo.weights import load_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from lowdose.zoo.cards import ModelCard
+
+#: Working memory per pixel of interpolating in double precision [B].
+_SPREADING_BYTES = 40.0
 
 _PRECISIONS = {
     "float32": torch.float32,
@@ -37,6 +47,9 @@ class NetworkDenoiser:
 
     The network sees ``(counts - mean) / sigma`` (see
     :mod:`lowdose.networks.normalising`), and its answer is brought back the same way.
+    Where its card names a sampling, the counts are summed to about that pixel size
+    first, and the answer interpolated back (see :mod:`lowdose.zoo.sampling`); it must
+    then be :meth:`fitted` to a micrograph, unless the binning is given.
 
     Parameters
     ----------
@@ -71,17 +84,21 @@ class NetworkDenoiser:
     @property
     def needs(self) -> Needs:
         """What the engine must provide."""
-        context = self.card.frames // 2
+        card, binning = self.card, max(1, self._binning)
+        context = card.frames // 2
+        # Interpolating to the full grid looks at the whole patch.
+        whole = card.sampling is not None
         return Needs(
-            halo=self.card.halo,
-            multiple=self.card.multiple,
+            halo=None if whole else card.halo,
+            multiple=card.multiple * binning,
             frames_before=context,
             frames_after=context,
             device=True,
-            tile=self.card.tile,
-            overlap=self.card.overlap,
-            border=self.card.border,
-            bytes_per_pixel=self.card.bytes_per_pixel,
+            tile=None if card.tile is None else card.tile * binning,
+            overlap=card.overlap * binning,
+            border=card.border * binning,
+            bytes_per_pixel=card.bytes_per_pixel / binning**2
+            + (_SPREADING_BYTES if whole else 0),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -99,15 +116,64 @@ class NetworkDenoiser:
         with _translated(device):
             self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def fitted(
+        self,
+        pixel_size: float | None,
+        read_frame: Callable[[], NDArray[np.float32]],
+    ) -> NetworkDenoiser:
+        """Return the denoiser for a pixel size; see :class:`lowdose.denoiser.Fitting`.
+
+        It shares the network. Itself where the network takes any pixel size, or the
+        binning is set.
+        """
+        sampling = self.card.sampling
+        if sampling is None or self._binning:
+            return self
+        if pixel_size is None:
+            binning = binning_by_spectrum(read_frame(), sampling)
+        else:
+            binning = sampling.binning_for(pixel_size)
+        other = NetworkDenoiser(
+            self.card, self._network, {**self.values, "binning": binning}
+        )
+        other._device, other._dtype = self._device, self._dtype
+        return other
+
     def measure(self, frame: NDArray[np.float32]) -> Measures:
-        """Return mean, noise level and what is known of the noise of a frame."""
-        measures = normalising.measure(frame, self._known_noise(frame))
+        """Return mean, noise level and what is known of the noise of a frame.
+
+        Raises
+        ------
+        ParameterError
+            If the denoiser has to be :meth:`fitted` first.
+        """
+        noise = self._known_noise(frame)
+        if self.card.sampling is not None:
+            binning = self._binning
+            if not binning:
+                msg = (
+                    f"{self.name} works at a pixel size of its own: fit it to the "
+                    "micrograph (lowdose.inference.fitting.fitted), or give binning."
+                )
+                raise ParameterError(msg)
+            height, width = (n // binning * binning for n in frame.shape)
+            if not (height and width):
+                msg = (
+                    f"A frame of {frame.shape[0]} x {frame.shape[1]} px is smaller "
+                    f"than a block of {binning} px. Give a smaller binning."
+                )
+                raise ParameterError(msg)
+            frame = bin_counts(frame[:height, :width], binning)
+            noise = None if noise is None else noise.binned(binning)
+        measures = normalising.measure(frame, noise)
         return normalising.normalised(measures, frame, self.card.normalisation)
 
     def denoise_patches(
         self, patches: NDArray[np.float32], measures: Sequence[Measures]
     ) -> NDArray[np.float32]:
         """Denoise a batch; see :class:`lowdose.denoiser.Denoiser`."""
+        if self.card.sampling is not None:
+            patches = bin_counts(patches, self._binning)
         mean, sigma = (normalising.column(measures, key) for key in ("mean", "sigma"))
         # In double precision, because counts with a large offset would lose their
         # last digits in the difference.
@@ -127,6 +193,8 @@ class NetworkDenoiser:
                 normalising.column(measures, key) for key in ("out_mean", "out_sigma")
             )
         result: NDArray[np.float32] = (y * sigma + mean).astype(np.float32)
+        if self.card.sampling is not None:
+            result = spread(result, self._binning)
         return result
 
     def differentiate(
@@ -173,6 +241,9 @@ class NetworkDenoiser:
            for Simplicity: The All Convolutional Net", ICLR Workshop 2015.
            arXiv:1412.6806
         """
+        binning = self._binning if self.card.sampling is not None else 1
+        patch = bin_counts(patch, binning)
+        pixel = self._pixel(patch.shape[-2:], row, column)
         mean, sigma = (normalising.column([measures], k) for k in ("mean", "sigma"))
         z = ((patch[None] - mean[:, None]) / sigma[:, None]).astype(np.float32)
         back_mean, back_sigma = mean.item(), sigma.item()
@@ -193,13 +264,34 @@ class NetworkDenoiser:
                     )
                     constant = constant.to(self._device)[:, :, None, None]
                     x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
-                answer = self._views(x)[0, 0, row, column]
+                answer = pixel(self._views(x)[0, 0])
                 (gradient,) = torch.autograd.grad(answer, frames)
                 weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
-                value = answer.item() * back_sigma + back_mean
+                value = answer.item() * back_sigma + back_mean / binning**2
         finally:
             self._dtype = precision
+        # Every pixel of a block adds to its sum alike.
+        weights = weights.repeat(binning, -2).repeat(binning, -1)
         return value, np.asarray(weights, np.float32)
+
+    def _pixel(
+        self, shape: tuple[int, ...], row: int, column: int
+    ) -> Callable[[Tensor], Tensor]:
+        """Return what takes one pixel of the full grid from an answer (H, W)."""
+        if self.card.sampling is None:
+            return lambda y: y[row, column]
+        rows, columns = (
+            torch.from_numpy(spreading(length, self._binning, place))
+            .to(self._device)
+            .float()
+            for length, place in zip(shape, (row, column), strict=True)
+        )
+        return lambda y: rows @ y @ columns
+
+    @property
+    def _binning(self) -> int:
+        """Edge of the blocks to sum [px]; 0 where that is still to be found."""
+        return int(self.values.get("binning", 1))
 
     @property
     def _conditions(self) -> int:

@@ -34,7 +34,10 @@ from lowdose.training.examples import (
     measured,
     turned,
 )
+from lowdose.training.kept import Kept
 from lowdose.training.tables import Table
+from lowdose.training.ways.resampling import Resampler
+from lowdose.zoo.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     Image = NDArray[np.float32]
 
 #: Images that are validated at most, and their side [px].
-_VALIDATED, _SIZE = 16, 256
+_VALIDATED, _SIZE = 32, 256
 #: Name of the set that comes with the package.
 SAMPLE = "sample"
 
@@ -71,6 +74,15 @@ class Config(Table):
         Magnification, drawn uniformly; both 1 for none.
     rotation : float
         Largest rotation either way [degrees].
+    sampling : mapping, optional
+        Pixel sizes to train at, with the keys of
+        :meth:`lowdose.zoo.sampling.Sampling.from_table`; drawn log-uniformly. Counts
+        are then those of whole pixels of that size, and the target is the image at
+        their centres. It takes the place of magnification and rotation.
+    typical : float
+        Share of the examples at the dose of the set and the pixel size of `sampling`,
+        within a factor of 2 and of 1.1 either way; the others are drawn from the whole
+        ranges.
     detector : str
         Name of a detector of :mod:`lowdose.simulation.detectors` that records the
         electrons; by default they are counted perfectly.
@@ -88,6 +100,8 @@ class Config(Table):
     scale_min: float = Field(default=0.75, gt=0)
     scale_max: float = Field(default=0.82, gt=0)
     rotation: float = Field(default=45.0, ge=0, le=180)
+    sampling: dict[str, float] | None = None
+    typical: float = Field(default=0.0, ge=0, le=1)
     detector: str = ""
     known: float = Field(default=1.0, ge=0, le=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
@@ -98,6 +112,23 @@ class Config(Table):
             if getattr(self, low) > getattr(self, high):
                 msg = f"{low}={getattr(self, low)} must be at most {high}."
                 raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_magnification(self) -> Self:
+        if self.sampling is None:
+            return self
+        both = {"scale_min", "scale_max", "rotation"} & self.model_fields_set
+        if both:
+            msg = (
+                f"sampling and {', '.join(sorted(both))} cannot both be given: "
+                "sampling draws the pixel size, and turns by quarters only."
+            )
+            raise ValueError(msg)
+        try:
+            Sampling.from_table(self.sampling)
+        except ParameterError as error:
+            raise ValueError(str(error)) from error
         return self
 
 
@@ -116,18 +147,30 @@ class Simulation:
         self, config: Config, setting: Setting, learnt: Dataset, held: Dataset
     ) -> None:
         self._config, self._setting, self._learnt = config, setting, learnt
+        # Decompressing an image takes as long as all that is done to a crop of it.
+        self._images: Kept[Image] = Kept(learnt.__getitem__, lambda image: image.nbytes)
         self._detector: Detector | None = None
         if config.detector:
             self._detector = detector(config.detector)
-        self._side = self._source_side(learnt.frame_shape)
+        self._resampler: Resampler | None = None
+        if config.sampling is not None:
+            self._resampler = Resampler(
+                learnt, Sampling.from_table(config.sampling), patch=setting.patch
+            )
+        else:
+            self._side = self._source_side(learnt.frame_shape)
         self._sets = self._validation_set(held)
 
     def example(self, rng: Random) -> Example:
         """Draw, change and expose a crop."""
         number = int(rng.integers(len(self._learnt)))
-        image = self._crop(self._learnt[number], rng)
-        dose = self._dose(rng)
-        noisy, noise = self._expose(image * dose, rng)
+        typical = rng.uniform() < self._config.typical
+        if self._resampler is not None:
+            image, rate = self._resampler.crop(number, rng, typical=typical)
+        else:
+            image = rate = self._crop(self._images[number], rng)
+        dose = self._dose(rng, typical=typical)
+        noisy, noise = self._expose(rate * dose, rng)
         told = rng.uniform() < self._config.known
         return Example(
             noisy=noisy[None],
@@ -197,9 +240,11 @@ class Simulation:
         changed: Image = result[0, 0].numpy()
         return np.maximum(changed, 0)
 
-    def _dose(self, rng: Random) -> float:
-        low, high = math.log(self._config.dose_min), math.log(self._config.dose_max)
-        return math.exp(rng.uniform(low, high))
+    def _dose(self, rng: Random, *, typical: bool = False) -> float:
+        low, high = self._config.dose_min, self._config.dose_max
+        if typical:
+            low, high = max(low, 0.5), min(high, 2.0)
+        return math.exp(rng.uniform(math.log(low), math.log(high)))
 
     def _expose(self, rate: Image, rng: Random) -> tuple[Image, NoiseModel | None]:
         if self._detector is None:
@@ -211,8 +256,13 @@ class Simulation:
         sets = []
         for number in chosen:
             rng = np.random.default_rng([self._setting.seed, VALIDATION, int(number)])
-            clean = held[int(number)][:_SIZE, :_SIZE] * self._dose(rng)
-            noisy, noise = self._expose(clean, rng)
+            if self._resampler is not None:
+                clean, rate = self._resampler.whole(held, int(number))
+            else:
+                clean = rate = held[int(number)][:_SIZE, :_SIZE]
+            dose = self._dose(rng, typical=self._config.typical > 0)
+            clean = clean * np.float32(dose)
+            noisy, noise = self._expose(rate * dose, rng)
             told = noise if self._config.known > 0 else None
             measures = measured(noisy, self._setting.normalisation, told)
             sets.append((noisy, (clean * self._gain).astype(np.float32), measures))
