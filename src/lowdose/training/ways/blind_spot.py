@@ -19,6 +19,7 @@ References
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -35,7 +36,13 @@ from lowdose.training.examples import (
     turned,
 )
 from lowdose.training.frame_measures import iter_measure
-from lowdose.training.held_out import held_out_crops, hold_out, random_place
+from lowdose.training.held_out import (
+    held_out_crops,
+    held_pixels,
+    hold_out,
+    random_place,
+    whole_frames,
+)
 from lowdose.training.stacks import Stack, open_stack
 from lowdose.training.tables import Table
 
@@ -49,8 +56,12 @@ if TYPE_CHECKING:
     from lowdose.progress import Progress
 
     Image = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+    Places = NDArray[np.intp]
 
-_CROP, _CROPS, _MASKS = 128, 8, 4
+#: Crops of the validation: their side at least [px], how many, and how often pixels of
+#: each are hidden.
+_CROP, _CROPS, _MASKS = 128, 16, 4
 _ALL = slice(None)
 #: Symmetries of the square that leave rows rows.
 _KEEP_ROWS = (0, 2, 4, 6)
@@ -101,6 +112,12 @@ class BlindSpot:
         self._hidden = blinded_offsets(self.shape, config.reach)
         self._measures = measures
         self._parts = hold_out(stack, setting.patch)
+        self._held: list[Mask] | None = None
+        if self._parts.learnt == self._parts.held:
+            # So few frames that each is needed whole: pixels are held out instead, and
+            # the network is judged all over the frames that it is for.
+            self._parts = whole_frames(stack)
+            self._held = held_pixels(stack, seed=setting.seed)
         self._asked = self._ask_for_validation()
 
     def example(self, rng: Random) -> Example:
@@ -116,7 +133,10 @@ class BlindSpot:
         target = crop[middle].copy()
         weight: Image | float = 1.0
         if not setting.blind:
-            crop, weight = self._hide(crop, rng)
+            asked = choose_pixels(rng, crop.shape[1:], self._config.share)
+            crop, weight = self._hide(crop, asked, rng)
+        if self._held is not None:
+            weight = weight * ~turned(self._held[number][rows, columns], element)
         place = f"rows {rows.start}-{rows.stop}, columns {columns.start}-{columns.stop}"
         return Example(
             noisy=crop,
@@ -150,10 +170,12 @@ class BlindSpot:
         near = self._stack.window(number, self._setting.frames)
         return np.stack([self._stack.frames[n][rows, columns] for n in near])
 
-    def _hide(self, crop: Image, rng: Random) -> tuple[Image, Image]:
+    def _hide(
+        self, crop: Image, asked: tuple[Places, Places], rng: Random
+    ) -> tuple[Image, Image]:
         """Return a crop with hidden pixels, and weights that ask for them."""
         middle = len(crop) // 2
-        rows, columns = choose_pixels(rng, crop.shape[1:], self._config.share)
+        rows, columns = asked
         crop = crop.copy()
         crop[middle] = blind(crop[middle], rows, columns, rng, hidden=self._hidden)
         weight = np.zeros(crop.shape[1:], np.float32)
@@ -170,13 +192,31 @@ class BlindSpot:
         for number, rows, columns in places:
             crop = self._window(number, rows, columns)
             target, measures = crop[len(crop) // 2], self._measures[number]
+            held = None if self._held is None else self._held[number][rows, columns]
             if self._setting.blind:
-                asked.append((crop, target, 1.0, measures))
+                weight: Image | float = 1.0 if held is None else np.float32(held)
+                asked.append((crop, target, weight, measures))
                 continue
-            for _ in range(_MASKS):
-                seen, weight = self._hide(crop, rng)
+            for pixels in self._choose_for_validation(crop.shape[1:], held, rng):
+                seen, weight = self._hide(crop, pixels, rng)
                 asked.append((seen, target, weight, measures))
         return asked
+
+    def _choose_for_validation(
+        self, shape: tuple[int, int], held: Mask | None, rng: Random
+    ) -> list[tuple[Places, Places]]:
+        """Return which pixels of a crop are asked for, a few at a time."""
+        share = self._config.share
+        if held is None:
+            return [choose_pixels(rng, shape, share) for _ in range(_MASKS)]
+        # As thinly as while it learns, or more so.
+        parts = max(_MASKS, math.ceil(float(held.mean()) / share))
+        order = rng.permutation(np.flatnonzero(held))
+        return [
+            tuple(np.unravel_index(part, shape))
+            for part in np.array_split(order, parts)
+            if part.size
+        ]
 
     def _doubts(self, correlation: tuple[float, float]) -> list[str]:
         rows, columns = correlation

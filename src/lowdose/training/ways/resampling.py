@@ -44,6 +44,11 @@ class Resampler:
         Pixel sizes to draw.
     patch : int
         Side of the crops [px].
+    vibration : float, optional
+        Largest standard deviation of a further vibration of the specimen [nm], small
+        ones being drawn more often: it blurs a crop.
+    contrast : tuple of float, optional
+        Range of a factor for what differs from the vacuum of the set.
 
     Raises
     ------
@@ -52,8 +57,17 @@ class Resampler:
         a crop at the finest pixel size.
     """
 
-    def __init__(self, dataset: Dataset, sampling: Sampling, *, patch: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        sampling: Sampling,
+        *,
+        patch: int,
+        vibration: float = 0.0,
+        contrast: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
         self._dataset, self._sampling, self._patch = dataset, sampling, patch
+        self._vibration, self._contrast = vibration, contrast
         sizes = np.unique(dataset.parameters["pixel_size"])
         height, width = dataset.frame_shape
         if len(sizes) != 1 or height != width:
@@ -70,6 +84,7 @@ class Resampler:
             )
             raise ParameterError(msg)
         field = self._side * self._pixel_size
+        self._field = field
         # The coarsest pixels of which the image holds a crop.
         self._coarsest = min(sampling.coarsest, field / patch)
         if self._coarsest < sampling.pixel_size:
@@ -90,7 +105,7 @@ class Resampler:
         number : int
             Of the image.
         rng : Generator
-            Source of pixel size, place and orientation.
+            Source of pixel size, place, orientation, vibration and contrast.
         typical : bool
             Whether the pixel size is near the usual one.
 
@@ -108,7 +123,8 @@ class Resampler:
         length = self._length(size)
         places = [int(rng.integers(length - self._patch + 1)) for _ in "yx"]
         rows, columns = (slice(start, start + self._patch) for start in places)
-        samples, rates = self._resampled(self._spectrum(number), length, rows, columns)
+        spectrum = self._changed(self._spectrum(number), rng)
+        samples, rates = self._resampled(spectrum, length, rows, columns)
         element = int(rng.integers(8))
         return turned(samples, element), turned(rates, element)
 
@@ -122,6 +138,18 @@ class Resampler:
     def _length(self, size: float) -> int:
         """Return the side of an image in pixels of a size [nm]."""
         return max(self._patch, round(self._side * self._pixel_size / size))
+
+    def _changed(self, spectrum: Image, rng: Random) -> Image:
+        """Draw vibration and contrast, and return what they make of an image."""
+        sigma = self._vibration * float(rng.uniform()) ** 2
+        frequency = np.arange(len(spectrum)) / (2 * self._field)
+        damping = np.exp(-2 * (np.pi * sigma * frequency) ** 2)
+        contrast = float(rng.uniform(*self._contrast))
+        damped = spectrum * np.outer(contrast * damping, damping)
+        # The first coefficient is the mean times the side.
+        vacuum = self._dataset.vacuum * self._side
+        damped[0, 0] = vacuum + contrast * (spectrum[0, 0] - vacuum)
+        return np.asarray(damped, np.float32)
 
     def _spectrum(self, number: int) -> Image:
         if number in self._spectra:
@@ -158,4 +186,4 @@ def _bases(length: int, terms: int, side: int) -> tuple[Image, Image]:
     basis = np.cos(np.pi * (np.arange(length)[:, None] + 0.5) * order / length)
     basis *= np.where(order == 0, 1.0, math.sqrt(2)) * math.sqrt(side) / length
     points = basis.astype(np.float32)
-    return points, points * np.sinc(order / (2 * length)).astype(np.float32)
+    return points, np.asarray(points * np.sinc(order / (2 * length)), np.float32)

@@ -79,6 +79,10 @@ class Config(Table):
         :meth:`lowdose.zoo.sampling.Sampling.from_table`; drawn log-uniformly. Counts
         are then those of whole pixels of that size, and the target is the image at
         their centres. It takes the place of magnification and rotation.
+    vibration, contrast_min, contrast_max : float
+        With `sampling`: largest standard deviation of a further vibration [nm], and
+        range of a factor for the contrast against vacuum, so that images are broader
+        than those of the set.
     typical : float
         Share of the examples at the dose of the set and the pixel size of `sampling`,
         within a factor of 2 and of 1.1 either way; the others are drawn from the whole
@@ -101,6 +105,9 @@ class Config(Table):
     scale_max: float = Field(default=0.82, gt=0)
     rotation: float = Field(default=45.0, ge=0, le=180)
     sampling: dict[str, float] | None = None
+    vibration: float = Field(default=0.0, ge=0)
+    contrast_min: float = Field(default=1.0, gt=0)
+    contrast_max: float = Field(default=1.0, gt=0)
     typical: float = Field(default=0.0, ge=0, le=1)
     detector: str = ""
     known: float = Field(default=1.0, ge=0, le=1)
@@ -108,7 +115,8 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        for low, high in (("dose_min", "dose_max"), ("scale_min", "scale_max")):
+        for name in ("dose", "scale", "contrast"):
+            low, high = f"{name}_min", f"{name}_max"
             if getattr(self, low) > getattr(self, high):
                 msg = f"{low}={getattr(self, low)} must be at most {high}."
                 raise ValueError(msg)
@@ -117,6 +125,10 @@ class Config(Table):
     @model_validator(mode="after")
     def _one_magnification(self) -> Self:
         if self.sampling is None:
+            alone = {"vibration", "contrast_min", "contrast_max"}
+            if given := alone & self.model_fields_set:
+                msg = f"{', '.join(sorted(given))} must come with sampling."
+                raise ValueError(msg)
             return self
         both = {"scale_min", "scale_max", "rotation"} & self.model_fields_set
         if both:
@@ -155,7 +167,11 @@ class Simulation:
         self._resampler: Resampler | None = None
         if config.sampling is not None:
             self._resampler = Resampler(
-                learnt, Sampling.from_table(config.sampling), patch=setting.patch
+                learnt,
+                Sampling.from_table(config.sampling),
+                patch=setting.patch,
+                vibration=config.vibration,
+                contrast=(config.contrast_min, config.contrast_max),
             )
         else:
             self._side = self._source_side(learnt.frame_shape)

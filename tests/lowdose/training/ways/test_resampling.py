@@ -79,3 +79,23 @@ def test_images_coarser_than_the_range_are_refused():
     fine = Sampling(pixel_size=0.012, finest=0.01, coarsest=0.02)
     with pytest.raises(ParameterError, match="coarser"):
         Resampler(open_sample(), fine, patch=32)
+
+
+def test_contrast_and_vibration_change_crops_about_the_vacuum():
+    dataset = open_sample()
+    rng = np.random.default_rng
+    plain = Resampler(dataset, SAMPLING, patch=48)
+    half = Resampler(dataset, SAMPLING, patch=48, contrast=(0.5, 0.5))
+    blurred = Resampler(dataset, SAMPLING, patch=48, vibration=0.2)
+    before, _ = plain.crop(1, rng(1), typical=True)
+    after, _ = half.crop(1, rng(1), typical=True)
+    ratio = (after - after.mean()) / (before - before.mean())
+    np.testing.assert_allclose(np.median(ratio), 0.5, rtol=1e-3)
+    smooth, _ = blurred.crop(1, rng(1), typical=True)
+    assert smooth.std() < before.std()
+    assert smooth.mean() == pytest.approx(before.mean(), rel=0.02)
+
+
+def test_vibration_without_sampling_is_refused(open_way):
+    with pytest.raises(ParameterError, match="must come with sampling"):
+        open_way({"way": "simulation", "vibration": 0.02}, patch=32)
