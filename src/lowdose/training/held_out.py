@@ -9,12 +9,15 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from lowdose.training.stacks import Stack
 
 #: One frame in so many is held out for the validation, where there are as many; else
 #: so much of the height of every frame, as long as crops fit both parts.
 _HELD_OUT = 8
+#: Keeps the choice of pixels apart from other random numbers under one seed.
+_PIXELS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,37 @@ def hold_out(stack: Stack, patch: int) -> Parts:
         # What is learnt from must stay larger than what is held out.
         edges.append(height - strip if height - strip >= max(patch, strip) else height)
     return Parts(learnt=every, held=every, edge=tuple(edges))
+
+
+def whole_frames(stack: Stack) -> Parts:
+    """Return parts that are all of every frame, both to learn from and held out."""
+    every = tuple(range(len(stack)))
+    heights = tuple(frame.shape[0] for frame in stack.frames)
+    return Parts(learnt=every, held=every, edge=heights)
+
+
+def held_pixels(stack: Stack, *, seed: int) -> list[NDArray[np.bool_]]:
+    """Choose pixels that are never learnt from as targets: one in eight, at random.
+
+    They may still be seen beside others, of whose noise they tell nothing.
+
+    Parameters
+    ----------
+    stack : Stack
+        Frames.
+    seed : int
+        Of the recipe.
+
+    Returns
+    -------
+    list of ndarray, shape (H, W), bool
+        For each frame where a pixel is held out.
+    """
+    return [
+        np.random.default_rng([seed, _PIXELS, number]).random(frame.shape)
+        < 1 / _HELD_OUT
+        for number, frame in enumerate(stack.frames)
+    ]
 
 
 def held_out_crops(

@@ -48,6 +48,18 @@ def test_a_disk_that_is_full_while_torch_writes_keeps_it_too(saved, monkeypatch)
     assert checkpoint.load(saved)["step"] == 1
 
 
+def test_a_device_that_is_gone_is_no_full_disk(saved):
+    class Gone(torch.Tensor):
+        def cpu(self):
+            raise RuntimeError("CUDA error: device lost")
+
+    lost = torch.zeros(3).as_subclass(Gone)
+    with pytest.raises(RuntimeError, match="device lost"):
+        checkpoint.save(saved, {"optimiser": {"state": [lost]}})
+    assert checkpoint.load(saved)["step"] == 1
+    assert os.listdir(saved.parent) == [saved.name]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
 def test_a_checkpoint_that_was_cut_short_is_refused(saved, share):
     whole = saved.read_bytes()

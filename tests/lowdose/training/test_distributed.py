@@ -34,11 +34,15 @@ precision = "float32"
 
 def train(recipe, folder, *options):
     command = [sys.executable, "-m", "lowdose", "train", str(recipe), "-o", str(folder)]
+    return run([*command, "--device", "cpu", *options])
+
+
+def run(command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for variable in ("LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT", "MASTER_ADDR"):
         environment.pop(variable, None)
     return subprocess.run(
-        [*command, "--device", "cpu", *options],
+        command,
         env=environment,
         capture_output=True,
         text=True,
@@ -67,3 +71,43 @@ def test_two_processes_learn_as_one_with_the_double_batch(tmp_path):
     ]
     for key, value in weights[0].items():
         np.testing.assert_allclose(weights[1][key], value, atol=1e-3)
+
+
+SPOILT = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from lowdose.errors import TrainingError
+from lowdose.training.config import read_recipe
+from lowdose.training.hardware import Hardware
+from lowdose.training.learner import Learner
+from lowdose.training.loop import iter_train
+
+learn = Learner.learn
+
+def failing(self, batch):
+    if self.step == 1 and os.environ.get("LOCAL_RANK") == "1":
+        batch.target[0] = np.nan
+        print("spoilt:", batch.names[0], flush=True)
+    return learn(self, batch)
+
+Learner.learn = failing
+two = Hardware(device="cpu", devices=2, strategy="ddp")
+try:
+    list(iter_train(read_recipe(sys.argv[1]), Path(sys.argv[2]), hardware=two))
+except TrainingError as error:
+    print("rank", os.environ.get("LOCAL_RANK", "0"), error, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo over processes of Unix")
+def test_a_batch_that_is_not_finite_is_named_whichever_device_had_it(tmp_path):
+    recipe, script = tmp_path / "two.toml", tmp_path / "spoilt.py"
+    recipe.write_text(RECIPE)
+    script.write_text(SPOILT)
+    done = run([sys.executable, str(script), str(recipe), str(tmp_path / "run")])
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (spoilt,) = (x.removeprefix("spoilt: ") for x in lines if "spoilt" in x)
+    (said,) = (line for line in lines if line.startswith("rank 0"))
+    assert f"in the batch of {spoilt}. These examples are not finite" in said

@@ -92,3 +92,23 @@ def test_neighbouring_frames_are_not_hidden(build, noisy):
     plain = build(noisy, {"frames": 3, "blind": True})
     whole = plain.example(np.random.default_rng(1))
     np.testing.assert_array_equal(example.noisy[[0, 2]], whole.noisy[[0, 2]])
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_of_few_frames_pixels_are_held_out_all_over(build, noisy, blind):
+    frame = noisy[0]  # each value but once
+    way = build(noisy[:1], {"blind": blind}, share=0.05)
+    asked_of, learnt_from = set(), set()
+    for _, target, weight, _ in way._asked:
+        asked_of |= set(target[weight > 0].tolist())
+    for seed in range(300):
+        example = way.example(np.random.default_rng(seed))
+        learnt_from |= set(example.target[example.weight > 0].tolist())
+    assert not asked_of & learnt_from
+    places = np.isin(frame, list(asked_of))
+    assert places.mean() == pytest.approx(1 / 8, rel=0.15)
+    quarters = [places[y : y + 48, x : x + 48] for y in (0, 48) for x in (0, 48)]
+    assert min(part.mean() for part in quarters) > 0.1
+    assert len(learnt_from) > 0.5 * frame.size
+    copying = way.validate(lambda frames, _: frames[:, 0])
+    assert np.isfinite(copying["blind_dB"])
