@@ -254,9 +254,12 @@ class JobController(QObject):
         return worker  # type: ignore[no-any-return]  # untyped napari
 
     def _on_progressed(self, value: object) -> None:
-        if self._bar is not None and isinstance(value, Progress):
-            self._move_bar(self._bar, value)
+        bar = self._bar
         self.progressed.emit(value)
+        # Last: napari's bar lets Qt handle events meanwhile, among them reports that
+        # came after this one and must not be told before it.
+        if bar is not None and isinstance(value, Progress):
+            self._move_bar(bar, value)
 
     def _move_bar(self, bar: progress, value: Progress) -> None:
         # Thousands of tiles a second would keep the window busy with drawing.

@@ -175,13 +175,17 @@ def describe_batch_done(outcomes: Sequence[Outcome], total: int, seconds: float)
     took = format_seconds(seconds) if seconds >= 10 else f"{seconds:.1f} s"
     lines = [f"{len(outcomes)} of {total} files in {took}: {', '.join(parts)}."]
     lines += [
-        f"✗ {outcome.job.source.name}: {in_words_of_the_widget(outcome.error)}"
+        f"✗ {_about(outcome.job.source.name, in_words_of_the_widget(outcome.error))}"
         for outcome in failed[:_FAILURES]
     ]
     if len(failed) > _FAILURES:
         rest = len(failed) - _FAILURES
         lines.append(f"and {rest} more: rest the pointer on them in the table.")
     return "\n".join(lines)
+
+
+def _about(name: str, text: str) -> str:
+    return text if name in text else f"{name}: {text}"
 
 
 def in_words_of_the_widget(text: str) -> str:

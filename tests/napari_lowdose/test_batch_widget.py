@@ -87,7 +87,7 @@ def test_a_folder_is_denoised_into_another_and_a_damaged_file_stops_no_other(
     assert states(widget) == ["done", "failed", "done"]
     assert "3 of 3 files" in widget.status.text()
     assert "2 denoised, 1 failed" in widget.status.text()
-    assert "frame2.tif: " in widget.status.text()
+    assert "✗ frame2.tif" in widget.status.text()
     result = io.read(widget.choices.folder / "frame10-denoised.tif")
     np.testing.assert_allclose(result, np.asarray(io.read(files[2]).data), rtol=1e-5)
     assert result.calibration.axes[-1].spacing == 4.0

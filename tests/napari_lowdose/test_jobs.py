@@ -293,12 +293,13 @@ def test_an_announced_job_moves_the_activity_bar(qtbot, until):
 
     def job(should_stop):
         yield Progress(stage="denoise", done=3, total=10)
+        yield Progress(stage="denoise", done=10, total=10)
 
     jobs.start(job)
     until(lambda: not jobs.busy)
     qtbot.wait(20)
-    assert len(seen) == 1
-    description, done, total = seen[0]
+    assert len(seen) == 2
+    description, done, total = seen[1]  # the bar follows when all others were told
     assert description.startswith("Denoising")
     assert (done, total) == (3, 10)
     assert not activity._all_instances
@@ -314,4 +315,28 @@ def test_a_quiet_job_is_not_announced(qtbot, until):
     jobs.start(quick)
     until(lambda: not jobs.busy)
     assert seen == [0]
+    jobs.deleteLater()
+
+
+def test_reports_keep_their_order_though_the_bar_lets_qt_handle_events(
+    qtbot, until, monkeypatch
+):
+    from qtpy.QtCore import QCoreApplication
+
+    jobs = JobController(description="Denoising")
+    told = []
+    jobs.progressed.connect(lambda value: told.append(value.done))
+    # What napari's own bar does in a real window.
+    monkeypatch.setattr(
+        jobs, "_move_bar", lambda bar, value: QCoreApplication.processEvents()
+    )
+
+    def job(should_stop):
+        for number in range(50):
+            yield Progress(stage="denoise", done=number, total=50)
+
+    jobs.start(job)
+    assert QThreadPool.globalInstance().waitForDone(20_000)  # all reports are queued
+    until(lambda: not jobs.busy)
+    assert told == list(range(50))
     jobs.deleteLater()
