@@ -12,6 +12,7 @@ from lowdose import catalogue
 from lowdose.errors import LowDoseError
 from napari_lowdose._memory import last_values
 from napari_lowdose._messages import explain
+from napari_lowdose._news import catalogue_news
 from napari_lowdose._settings import Settings, use_models_folder
 from napari_lowdose.widgets.card import CardView
 from napari_lowdose.widgets.choosers import DenoiserBox
@@ -72,6 +73,7 @@ class Method(QWidget):
         self.advanced_form.changed.connect(self._on_values_changed)
         self.options.form.changed.connect(self.method_changed)
         self.presets.chosen.connect(self.set_values)
+        catalogue_news().changed.connect(self._on_catalogue_changed)
 
     def read_catalogue(self, settings: Settings) -> list[str]:
         """Offer all denoisers; return what is wrong with those that cannot be.
@@ -96,6 +98,16 @@ class Method(QWidget):
         self.denoisers.set_denoisers(infos)
         self.denoisers.choose(settings.denoiser)
         return [str(warning.message) for warning in caught]
+
+    def _on_catalogue_changed(self) -> None:
+        """Offer a model that was just trained, and change nothing else."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they were told when the widget opened
+            try:
+                infos = catalogue.list_denoisers()
+            except LowDoseError:
+                return
+        self.denoisers.set_denoisers(infos)
 
     def problem(self) -> str:
         """Return why the choices cannot be run, or an empty text."""
