@@ -15,11 +15,15 @@ from lowdose.errors import ParameterError, UnknownDenoiserError, did_you_mean
 from lowdose.filters.bilateral import BILATERAL, bilateral_filter
 from lowdose.filters.binning import bin_sum, interpolate
 from lowdose.filters.bm3d import BM3D, bm3d
+from lowdose.filters.bragg import BRAGG, bragg_filter
 from lowdose.filters.butterworth import BUTTERWORTH, butterworth_lowpass
 from lowdose.filters.classical import ClassicalDenoiser
 from lowdose.filters.gaussian import GAUSSIAN, gaussian_blur
+from lowdose.filters.hrtem import ABSF, HRTEM_WIENER, absf, hrtem_wiener
 from lowdose.filters.median import MEDIAN, median_filter
 from lowdose.filters.nonlocal_means import NL_MEANS, nl_means
+from lowdose.filters.pca import PCA, pca_denoise
+from lowdose.filters.pure_let import PURE_LET, pure_let
 from lowdose.filters.spec import FilterSpec
 from lowdose.filters.total_variation import (
     TV_BREGMAN,
@@ -38,15 +42,20 @@ __all__ = [
     "FILTERS",
     "ClassicalDenoiser",
     "FilterSpec",
+    "absf",
     "bilateral_filter",
     "bin_sum",
     "bm3d",
+    "bragg_filter",
     "butterworth_lowpass",
     "gaussian_blur",
+    "hrtem_wiener",
     "interpolate",
     "make",
     "median_filter",
     "nl_means",
+    "pca_denoise",
+    "pure_let",
     "tv_bregman",
     "tv_chambolle",
     "wavelet_shrink",
@@ -68,6 +77,11 @@ FILTERS: Final[Mapping[str, FilterSpec]] = MappingProxyType(
             TV_BREGMAN,
             NL_MEANS,
             BM3D,
+            PURE_LET,
+            HRTEM_WIENER,
+            ABSF,
+            BRAGG,
+            PCA,
         )
     }
 )

@@ -242,7 +242,7 @@ def _stage(
             _add(total[area], pixels, patches)
             _add(corners[area], corner, np.repeat(weights[:, None], size, axis=1))
     last = (noisy.shape[0] - patch + 1, noisy.shape[1] - patch + 1)
-    return total / convolve2d(corners[: last[0], : last[1]], window)
+    return np.asarray(total / convolve2d(corners[: last[0], : last[1]], window))
 
 
 def _add(region: Frame, places: NDArray[np.intp], values: NDArray[np.float64]) -> None:
@@ -276,7 +276,7 @@ def _transform(name: str, patch: int) -> _Pair:
     else:
         line = _wavelet(name, patch)
     line = line / np.linalg.norm(line, axis=1, keepdims=True)
-    inverse = np.linalg.inv(line)
+    inverse: NDArray[np.float64] = np.linalg.inv(line)
     return np.kron(line, line), np.kron(inverse, inverse)
 
 
@@ -285,7 +285,7 @@ def _wavelet(name: str, patch: int) -> NDArray[np.float64]:
 
     lines = []
     for coarse in np.eye(patch):
-        details = []
+        details: list[NDArray[np.float64]] = []
         while len(coarse) > 1:
             coarse, detail = pywt.dwt(coarse, name, mode="periodization")
             details.insert(0, detail)

@@ -57,8 +57,11 @@ class ClassicalDenoiser:
         memory = self.spec.bytes_per_pixel
         if binning > 1:  # most of it is then held by what is put back on the full grid
             memory = max(44.0, 12.0 + memory / binning**2)
+        neighbours = self.spec.neighbours(self.values)
         return Needs(
             halo=self.spec.halo(self.values),
+            frames_before=neighbours,
+            frames_after=neighbours,
             multiple=binning * self.spec.multiple(self.values),
             threads=True,
             bytes_per_pixel=memory,
@@ -99,8 +102,9 @@ class ClassicalDenoiser:
 
         Parameters
         ----------
-        patches : ndarray, shape (N, 1, H, W), float32
-            Counts.
+        patches : ndarray, shape (N, F, H, W), float32
+            Counts; the frame to denoise is the middle one. F is that of `needs`, but
+            a filter for stacks takes 1 as well.
         measures : sequence of mapping, length N
             For each patch what :meth:`measure` found on its frame.
 
@@ -110,10 +114,13 @@ class ClassicalDenoiser:
             Denoised counts.
         """
         number, _, height, width = patches.shape
+        several = self.needs.frames > 1
         result = np.empty((number, height, width), dtype=np.float32)
         for index in range(number):
-            patch = np.asarray(patches[index, 0], dtype=np.float64)
-            result[index] = self._denoise(patch, measures[index])
+            frames = patches[index] if several else patches[index, 0]
+            result[index] = self._denoise(
+                np.asarray(frames, dtype=np.float64), measures[index]
+            )
         return result
 
     @property
@@ -121,19 +128,24 @@ class ClassicalDenoiser:
         return int(self.values["binning"])
 
     def _denoise(self, patch: Frame, measures: Measures) -> Frame:
-        work = self._stabilised(patch, measures)
+        """Denoise a frame, or the middle one of several."""
+        if patch.ndim == 3:
+            work = np.stack([self._stabilised(frame, measures) for frame in patch])
+        else:
+            work = self._stabilised(patch, measures)
         work = self._filtered(work, measures)
         binning = self._binning
         model = _model(measures)
         if model is not None:
             work = inverse_gat(work, model.binned(binning))
-        shape = (patch.shape[0], patch.shape[1])
+        shape = (patch.shape[-2], patch.shape[-1])
         return interpolate(work / binning**2, binning, shape)
 
     def _filtered(self, work: Frame, measures: Measures) -> Frame:
         """Apply the filter, in the unit of its amplitudes where it has any."""
         if "scale" not in measures:
             return self.spec.apply(work, self.values, measures)
+        # A filter of several frames has no amplitudes, so this is one frame.
         centre, scale = measures["centre"], measures["scale"]
         if scale == 0:
             return work

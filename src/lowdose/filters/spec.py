@@ -73,6 +73,9 @@ class FilterSpec:
         for a global operator.
     multiple : callable, optional
         ``multiple(values)``: patches have to start at multiples of this [px].
+    neighbours : callable, optional
+        ``neighbours(values)``: frames that it sees on either side of its own. If any,
+        `apply` is given frames of shape (F, H, W), its own in the middle.
     measure : callable, optional
         ``measure(frame, values)``: numbers of the whole frame that `apply` needs.
     presets : mapping of str to mapping, optional
@@ -90,6 +93,7 @@ class FilterSpec:
     apply: Callable[[Frame, Values, Measures], Frame]
     reach: Callable[[Values], int | None]
     multiple: Callable[[Values], int] = lambda _values: 1
+    neighbours: Callable[[Values], int] = lambda _values: 0
     measure: Callable[[Frame, Values], dict[str, float]] = field(
         default=lambda _frame, _values: {}
     )

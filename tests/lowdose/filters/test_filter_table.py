@@ -11,13 +11,18 @@ import pytest
 from lowdose.errors import InvalidImageError, ParameterError, UnknownDenoiserError
 from lowdose.filters import (
     FILTERS,
+    absf,
     bilateral_filter,
     bm3d,
+    bragg_filter,
     butterworth_lowpass,
     gaussian_blur,
+    hrtem_wiener,
     make,
     median_filter,
     nl_means,
+    pca_denoise,
+    pure_let,
     tv_bregman,
     tv_chambolle,
     wavelet_shrink,
@@ -36,6 +41,11 @@ FUNCTIONS = {
     "tv-bregman": lambda frame: tv_bregman(frame, weight=1.0),
     "nl-means": lambda frame: nl_means(frame, h=1.0),
     "bm3d": lambda frame: bm3d(frame, sigma=1.0),
+    "pure-let": pure_let,
+    "hrtem-wiener": hrtem_wiener,
+    "absf": absf,
+    "bragg": bragg_filter,
+    "pca": lambda frame: pca_denoise(frame, sigma=1.0),
 }
 
 
@@ -94,7 +104,12 @@ def test_unknown_names_are_answered_with_near_ones():
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_refuse_what_is_no_frame(name):
     function = FUNCTIONS[name]
-    for bad in (np.zeros((2, 3, 4)), np.zeros((0, 3)), np.zeros((3, 3), complex)):
+    for bad in (
+        np.zeros((2, 3, 4, 5)),
+        np.zeros(4),
+        np.zeros((0, 3)),
+        np.zeros((3, 3), complex),
+    ):
         with pytest.raises(InvalidImageError):
             function(bad)
     with pytest.raises(InvalidImageError, match="NaN"):
@@ -112,6 +127,9 @@ def test_functions_refuse_impossible_amplitudes_and_take_any_other(value):
         (tv_bregman, "weight"),
         (nl_means, "h"),
         (bm3d, "sigma"),
+        (pca_denoise, "sigma"),
+        (hrtem_wiener, "noise"),
+        (absf, "noise"),
     ):
         with pytest.raises(ParameterError, match=name):
             function(frame, **{name: value})
@@ -133,9 +151,10 @@ def test_functions_take_any_real_type_and_leave_it_untouched(name):
 def test_the_needs_grow_with_binning(name):
     plain, binned = make(name).needs, make(name, binning=3).needs
     assert binned.multiple == 3 * plain.multiple
-    assert plain.multiple == (3 if name == "bm3d" else 1)  # where its patches begin
+    where_patches_begin = {"bm3d": 3, "pca": 16}
+    assert plain.multiple == where_patches_begin.get(name, 1)
     assert not plain.device
-    assert plain.frames == 1
+    assert plain.frames == (5 if name == "pca" else 1)
     if plain.halo is None:
         assert binned.halo is None
     else:

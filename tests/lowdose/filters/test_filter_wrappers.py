@@ -31,7 +31,8 @@ def specimen(size: int, rng) -> np.ndarray:
     return np.where(field > 0, 1.0, 0.3)
 
 
-@pytest.mark.parametrize("name", FILTERS)
+# PURE-LET recognises electron counts, whose noise it then knows.
+@pytest.mark.parametrize("name", [name for name in FILTERS if name != "pure-let"])
 def test_gain_and_offset_of_the_detector_change_nothing_but_the_units(name, rng):
     frame = sample_poisson(specimen(64, rng) * 20, rng)
     plain = denoise(name, frame)
