@@ -45,8 +45,8 @@ class Resampler:
     patch : int
         Side of the crops [px].
     vibration : float, optional
-        Largest standard deviation of a further vibration of the specimen [nm], small
-        ones being drawn more often: it blurs a crop.
+        Largest standard deviation of a further vibration of the specimen [nm], drawn
+        uniformly: it blurs a crop.
     contrast : tuple of float, optional
         Range of a factor for what differs from the vacuum of the set.
 
@@ -141,7 +141,7 @@ class Resampler:
 
     def _changed(self, spectrum: Image, rng: Random) -> Image:
         """Draw vibration and contrast, and return what they make of an image."""
-        sigma = self._vibration * float(rng.uniform()) ** 2
+        sigma = self._vibration * float(rng.uniform())
         frequency = np.arange(len(spectrum)) / (2 * self._field)
         damping = np.exp(-2 * (np.pi * sigma * frequency) ** 2)
         contrast = float(rng.uniform(*self._contrast))
