@@ -1,4 +1,4 @@
-"""The check before a training: what a way assumes, and where the data speak against it."""
+"""The check before a training: what a way assumes, and whether the data agree."""
 
 from __future__ import annotations
 

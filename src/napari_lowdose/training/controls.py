@@ -59,7 +59,7 @@ class Picture:
 
 
 class Controls:
-    """Pause, end and preview of one training; set on the main thread, read in a worker."""
+    """Pause, end and preview of a training; set by one thread, read by another."""
 
     def __init__(self) -> None:
         self._finish = threading.Event()

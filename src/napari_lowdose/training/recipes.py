@@ -1,4 +1,4 @@
-"""The recipe of a training that was chosen in the widget, and the choices of networks."""
+"""The recipe of a training that was chosen in the widget, and its networks."""
 
 from __future__ import annotations
 

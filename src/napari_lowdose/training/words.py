@@ -39,8 +39,9 @@ def describe_training(progress: Progress) -> str:
     rest = "" if left is None else f", {format_seconds(left)} left"
     if progress.stage != "train":
         text = _STAGES.get(progress.stage, progress.stage)
-        counted = progress.total > 1 and progress.done
-        return f"{text}: {progress.done} of {progress.total}{rest}" if counted else f"{text}…"
+        if progress.total > 1 and progress.done:
+            return f"{text}: {progress.done} of {progress.total}{rest}"
+        return f"{text}…"
     step = getattr(progress, "first", 0) + progress.done
     speed = ""
     if progress.done and progress.seconds:
@@ -64,7 +65,7 @@ def plain(text: str) -> str:
 def describe_kept(kept: KeptModel) -> str:
     """Return what was kept, how good it is, and where to find it."""
     trained = kept.trained
-    scores = ", ".join(f"{_score(k)} {v:.3g}" for k, v in trained.scores.items())
+    scores = ", ".join(describe_score(*item) for item in trained.scores.items())
     best = f" Validation of the best: {scores}." if scores else ""
     return (
         f"{_ENDINGS[trained.ended]} {trained.steps} steps in "
@@ -78,8 +79,8 @@ def describe_stopped(record: Record | None) -> str:
     if record is None:
         return "Cancelled before the first step; nothing is left of it."
     return (
-        f"Stopped after {record.steps} steps. The checkpoint of '{record.name}' is kept: "
-        "resume it above, or discard it."
+        f"Stopped after {record.steps} steps. The checkpoint of '{record.name}' is "
+        "kept: resume it above, or discard it."
     )
 
 
@@ -87,12 +88,13 @@ def describe_record(record: Record) -> str:
     """Return what can be gone on with, in a line."""
     at = time.strftime("%d %b %H:%M", time.localtime(record.written))
     minutes = record.seconds / 60
-    return (
-        f"{record.name}: {record.steps} steps, {minutes:.1f} of {record.minutes:g} min, "
-        f"{at}"
-    )
+    spent = f"{minutes:.1f} of {record.minutes:g} min"
+    return f"{record.name}: {record.steps} steps, {spent}, {at}"
 
 
-def _score(key: str) -> str:
-    name, _, unit = key.rpartition("_")
-    return f"{name} ({unit})" if unit == "dB" else key
+def describe_score(name: str, value: float) -> str:
+    """Return a score with its unit, such as "gain 9.13 dB"."""
+    stem, _, unit = name.rpartition("_")
+    if unit == "dB":
+        return f"{stem.replace('_', ' ')} {value:.2f} dB"
+    return f"{name.replace('_', ' ')} {value:.3f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,21 +10,19 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QLabel,
-    QLineEdit,
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
 from lowdose.training.ways import WAYS
 from napari_lowdose.training.controls import Controls
 from napari_lowdose.training.job import TrainRequest
 from napari_lowdose.training.recipes import DATA_KEYS, SUITED, Plan
-from napari_lowdose.training.records import Record, find_record, trainings_folder
-from napari_lowdose.training.sources import file_name
+from napari_lowdose.training.records import Record, trainings_folder
 from napari_lowdose.widgets.form import ParameterForm, shrink
 from napari_lowdose.widgets.section import Section
 from napari_lowdose.widgets.train_data import DataField, PathField
+from napari_lowdose.widgets.train_name import NameField
 from napari_lowdose.widgets.train_parameters import (
     OF_WAY,
     TIME,
@@ -55,8 +52,6 @@ _SUITED: Final = (
     "For one noisy stack: thinning where electrons are counted, else blind spot. Where "
     "frames show one unmoving specimen, Noise2Noise is better, and you have to say so."
 )
-#: Names of models and files, as recipes allow them.
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class TrainChoices(QWidget):
@@ -88,13 +83,12 @@ class TrainChoices(QWidget):
         }
         self.start = StartBox()
         self.about_start = _sentence()
-        self.name = QLineEdit()
+        self.name = NameField(self.start)
         self.time = ParameterForm()
         self.of_way = ParameterForm()
         self.training = ParameterForm()
         self.folder = PathField("folder", "standard place")
         self.advanced = Section("Advanced")
-        self._named = False
         self._prepare(settings)
         self._lay_out()
         self._connect()
@@ -102,7 +96,7 @@ class TrainChoices(QWidget):
 
     @property
     def way(self) -> str:
-        """Key of the chosen way in :data:`~napari_lowdose.training.recipes.DATA_KEYS`."""
+        """The chosen way, a key of `DATA_KEYS`."""
         return str(self.ways.currentData())
 
     @property
@@ -117,7 +111,7 @@ class TrainChoices(QWidget):
     def problem(self) -> str:
         """Return why nothing can be learnt from these choices, or an empty text."""
         return next((why for why in map(_problem, self.fields) if why), "") or (
-            self._problem_of_name() or self.folder.problem()
+            self.name.problem() or self.folder.problem()
         )
 
     def sources(self) -> tuple[Source, ...]:
@@ -171,7 +165,7 @@ class TrainChoices(QWidget):
     def read_models(self) -> None:
         """Read the models anew: there is a new one."""
         self.start.read_models()
-        self._named = False
+        self.name.forget()
         self._suggest_name()
 
     def allow(self, allowed: bool) -> None:
@@ -190,9 +184,6 @@ class TrainChoices(QWidget):
         for name in ("patch", "learning_rate"):
             self.training.field(name).setSpecialValueText("auto")
         self.training.set_values({"device": settings.device})
-        self.name.setToolTip(
-            "Name of the model: letters, digits, point, hyphen and underscore."
-        )
         self.folder.setToolTip(
             "Where checkpoints, curve and recipe go, in a folder of their own. In the\n"
             "standard place they are removed when the model is kept; here they stay."
@@ -224,7 +215,6 @@ class TrainChoices(QWidget):
         for field in self.data.values():
             field.changed.connect(self._on_data_changed)
         self.start.changed.connect(self._on_start_changed)
-        self.name.textEdited.connect(self._on_name_edited)
         self.name.textChanged.connect(self.changed)
         self.folder.changed.connect(self.changed)
         for form in (self.time, self.of_way, self.training):
@@ -249,13 +239,8 @@ class TrainChoices(QWidget):
         self._suggest_name()
         self.changed.emit()
 
-    def _on_name_edited(self) -> None:
-        self._named = bool(self.name.text())
-
     def _suggest_name(self) -> None:
         """Name the model after its data, unless the user has named it."""
-        if self._named:
-            return
         stem = self.way
         for field in self.fields[:1]:
             layers, paths = field.layers.layers, field.files.paths
@@ -263,32 +248,7 @@ class TrainChoices(QWidget):
                 stem = str(layers[0].name)
             elif not field.by_layers and paths:
                 stem = Path(paths[0]).stem
-        stem = file_name(stem)
-        name, number = stem, 2
-        while self._taken(name):
-            name, number = f"{stem}-{number}", number + 1
-        with signals_blocked(self.name):
-            self.name.setText(name)
-
-    def _problem_of_name(self) -> str:
-        name = self.name.text()
-        if not _NAME.fullmatch(name):
-            return (
-                f"{name!r} is no name for a model. Use letters, digits, point, hyphen "
-                "and underscore, beginning with a letter or digit."
-            )
-        if self._taken(name):
-            return (
-                f"There is a model, a filter or an unfinished training {name!r} "
-                "already. Choose another name."
-            )
-        return ""
-
-    def _taken(self, name: str) -> bool:
-        from lowdose.filters import FILTERS
-
-        known = {other.casefold() for other in (*self.start.names, *FILTERS)}
-        return name.casefold() in known or find_record(name) is not None
+        self.name.suggest(stem)
 
 
 def _problem(field: DataField) -> str:
@@ -322,5 +282,3 @@ def _sentence() -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
     return label
-
-

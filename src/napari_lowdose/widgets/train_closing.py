@@ -83,10 +83,12 @@ class CloseGuard(QObject):
         box.setWindowTitle("Train")
         box.setText("A training is running.")
         box.setInformativeText(
-            "If you close napari now, a checkpoint is kept, and the widget Train offers "
-            "to go on from there the next time."
+            "If you close napari now, a checkpoint is kept, and the widget Train "
+            "offers to go on from there the next time."
         )
-        close = box.addButton("Close, keep checkpoint", QMessageBox.ButtonRole.AcceptRole)
+        close = box.addButton(
+            "Close, keep checkpoint", QMessageBox.ButtonRole.AcceptRole
+        )
         stay = box.addButton("Go on training", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.exec()

@@ -22,7 +22,7 @@ TIME: Final = (
         minimum=0.02,
         maximum=100_000,
         unit="min",
-        help="Time to learn, without pauses and previews. More is better, ever less so.",
+        help="Time to learn, not counting pauses and previews. More is better.",
     ),
 )
 

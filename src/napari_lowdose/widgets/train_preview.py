@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from lowdose.errors import LowDoseError
+from lowdose.parameters import Parameter
 from napari_lowdose._display import display_limits
 from napari_lowdose._layers import PLACE, take_snapshot, to_micrograph
 from napari_lowdose._messages import explain
 from napari_lowdose._provenance import METADATA_KEY, find_layer
 from napari_lowdose._result import frame_number
 from napari_lowdose.training.controls import Wish
+from napari_lowdose.widgets.choosers import LayerBox
+from napari_lowdose.widgets.form import ParameterForm
 from napari_lowdose.widgets.preview import shifted_origin, visible_region
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari.components import ViewerModel
 
     from napari_lowdose.training.controls import Controls, Picture
@@ -29,43 +31,101 @@ LONGEST: Final = 512
 _QUIET: Final = 250
 
 
-class TrainPreview(QObject):
-    """Tells a training what to preview, and shows what comes.
+_EVERY: Final = (
+    Parameter(
+        name="every",
+        kind="float",
+        default=5.0,
+        minimum=0.5,
+        maximum=3600,
+        unit="s",
+        help="Time between two previews; longer where they would take a tenth of it.",
+    ),
+)
 
-    It follows the camera and the sliders. Signals: ``said(str)`` with a sentence, and
-    ``switched_off()`` when the user removed the layer, or it cannot be made.
+
+class PreviewChoices(QWidget):
+    """Whether to preview, which layer, and how often.
+
+    Signal ``changed()``.
 
     Parameters
     ----------
     viewer : ViewerModel
         The viewer.
-    source : callable
-        Returns the noisy layer, or None.
+    parent : QWidget, optional
+        The Qt parent.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.box = QCheckBox("Live preview")
+        self.box.setChecked(True)
+        self.box.setToolTip(
+            "Shows what the network makes, at present, of the visible part of the\n"
+            "frame in view, as a layer. It takes a tenth of the time at most."
+        )
+        self.layers = LayerBox(viewer)
+        self.layers.setToolTip("The layer to preview; it need not be learnt from.")
+        self.form = ParameterForm()
+        self.form.set_parameters(_EVERY)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (self.box, self.layers, self.form):
+            column.addWidget(part)
+        self.box.toggled.connect(self._on_toggled)
+        self.layers.layer_changed.connect(self.changed)
+        self.form.changed.connect(self.changed)
+
+    @property
+    def on(self) -> bool:
+        """Whether a preview is wanted."""
+        return bool(self.box.isChecked())
+
+    @property
+    def interval(self) -> float:
+        """Time between two previews [s]."""
+        return float(self.form.values()["every"])
+
+    def _on_toggled(self, on: bool) -> None:
+        self.layers.setVisible(on)
+        self.form.setVisible(on)
+        self.changed.emit()
+
+
+class TrainPreview(QObject):
+    """Tells a training what to preview, and shows what comes.
+
+    It follows the camera and the sliders. Signal ``said(str)`` with a sentence.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer.
+    choices : PreviewChoices
+        What the user wants; switched off here when the user removes the layer, or it
+        cannot be made.
     parent : QObject
         The Qt parent.
     """
 
     said = Signal(str)
-    switched_off = Signal()
 
     def __init__(
-        self,
-        viewer: ViewerModel,
-        *,
-        source: Callable[[], Image | None],
-        parent: QObject,
+        self, viewer: ViewerModel, *, choices: PreviewChoices, parent: QObject
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._source = viewer, source
+        self._viewer, self._choices = viewer, choices
         self._controls: Controls | None = None
-        self._interval = 5.0
-        self._on = False
         self._uid = ""
         self._shown_of = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_QUIET)
         self._timer.timeout.connect(self._wish)
+        choices.changed.connect(self._on_changed)
 
     @property
     def layer(self) -> Image | None:
@@ -86,18 +146,6 @@ class TrainPreview(QObject):
         self._controls = None
         self._remove()
 
-    def switch(self, on: bool) -> None:
-        """Switch the preview on or off, also while the training goes on."""
-        self._on = on
-        self._wish()
-        if not on:
-            self._remove()
-
-    def set_interval(self, seconds: float) -> None:
-        """Preview this often [s]."""
-        self._interval = seconds
-        self._wish()
-
     def refresh(self) -> None:
         """Ask for what is in view, as soon as that has not changed for a moment."""
         self._timer.start()
@@ -108,10 +156,10 @@ class TrainPreview(QObject):
             self.said.emit(f"No preview. {picture.problem}")
             self._give_up()
             return
-        source = self._source()
+        source = self._choices.layers.layer
         # In the meantime another layer may have been chosen, with other axes.
         if (
-            not self._on
+            not self._choices.on
             or self._controls is None
             or source is None
             or str(source.unique_id) != picture.wish.uid
@@ -153,11 +201,11 @@ class TrainPreview(QObject):
     def _wish(self) -> None:
         """Tell the training what is in view."""
         if self._controls is not None:
-            wish = self._in_view() if self._on else None
-            self._controls.preview(wish, self._interval)
+            wish = self._in_view() if self._choices.on else None
+            self._controls.preview(wish, self._choices.interval)
 
     def _in_view(self) -> Wish | None:
-        layer = self._source()
+        layer = self._choices.layers.layer
         if layer is None or self._viewer.dims.ndisplay != 2:
             return None
         dims = self._viewer.dims
@@ -194,10 +242,13 @@ class TrainPreview(QObject):
         if self._uid and self.layer is None:
             self._give_up()
 
+    def _on_changed(self) -> None:
+        self._wish()
+        if not self._choices.on:
+            self._remove()
+
     def _give_up(self) -> None:
-        self._uid = ""
-        self.switch(False)
-        self.switched_off.emit()
+        self._choices.box.setChecked(False)
 
     def _remove(self) -> None:
         layer, self._uid = self.layer, ""
