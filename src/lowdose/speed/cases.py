@@ -12,9 +12,10 @@ import numpy as np
 from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
 from lowdose.inference import DenoiseOptions, denoise, plan_step
 from lowdose.inference.device import release_memory, resolve_place
+from lowdose.inference.fitting import fitted
 from lowdose.inference.rates import keep_rates, measure_rates
 from lowdose.inference.tiling import plan_tiles
-from lowdose.micrograph import Micrograph
+from lowdose.micrograph import Calibration, Micrograph
 from lowdose.speed.bare import bare_calls
 from lowdose.speed.memory import PeakMemory
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from lowdose.denoiser import Denoiser
     from lowdose.inference.device import Place
 
+#: Pixel size that networks of one sampling are told, and that tables state [nm].
+_PIXEL_SIZE = 0.01
 #: Dose of the frame that is denoised [e-/px].
 DOSE: Final = 5.0
 
@@ -129,11 +132,11 @@ def measure_case(case: Case) -> Iterator[SpeedRow]:
     """
     from lowdose import catalogue
 
-    denoiser = catalogue.load(case.denoiser)
-    options = DenoiseOptions(device=case.device, precision=case.precision)
-    place = resolve_place(options, denoiser.needs)
     clean = lattice(case.size)
     noisy = np.random.default_rng(0).poisson(clean).astype(np.float32)
+    denoiser = fitted(catalogue.load(case.denoiser), _calibrated(noisy))
+    options = DenoiseOptions(device=case.device, precision=case.precision)
+    place = resolve_place(options, denoiser.needs)
     if case.tune and denoiser.needs.halo is not None:
         keep_rates(denoiser, place, measure_rates(denoiser, place, sides=_sides(case)))
     run = _Run(case=case, denoiser=denoiser, place=place, clean=clean, noisy=noisy)
@@ -143,6 +146,12 @@ def measure_case(case: Case) -> Iterator[SpeedRow]:
     for tile in case.tiles:
         if tile is None or tile <= case.size:
             yield run.engine(tile)
+
+
+def _calibrated(frame: NDArray[np.float32]) -> Micrograph:
+    """Return a frame as a micrograph of the usual magnification of atoms."""
+    calibration = Calibration.from_spacing((_PIXEL_SIZE,) * 2, ("nm", "nm"))
+    return Micrograph(frame, calibration)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +186,7 @@ class _Run:
             tile=tile,
             keep_mean=False,
         )
-        image = Micrograph(self.noisy)
+        image = _calibrated(self.noisy)
         details = plan_step(image, self.denoiser, options=options).details
         height, width = details["tile"]
 
