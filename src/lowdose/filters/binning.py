@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.interpolate import BSpline
 from scipy.ndimage import spline_filter1d
 
 if TYPE_CHECKING:
@@ -120,6 +119,9 @@ def _pixel_weights(factor: int) -> NDArray[np.float64]:
     The quartic B-splines with knots at block edges, averaged over each of the
     `factor` pixels of the middle block: shape (factor, 5), rows sum to 1.
     """
+    # Here, because whoever lists the filters imports all of them.
+    from scipy.interpolate import BSpline
+
     spline = BSpline.basis_element(np.arange(_ORDER + 1) - _ORDER / 2)
     integral = spline.antiderivative()
     edges = np.arange(factor + 1) / factor - 0.5

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.fft import dct
-from scipy.signal import convolve2d
-from scipy.signal.windows import kaiser
 
 from lowdose.filters.arguments import as_amplitude, as_frame, significant_noise
 from lowdose.filters.block_matching import MOST_SEARCH, Matches, find_matches
@@ -206,6 +204,10 @@ def _stage(
     guide: Frame | None = None,
 ) -> Frame:
     """Filter all groups, by threshold or by the Wiener factors of a guide."""
+    # Here, because whoever lists the filters imports all of them.
+    from scipy.signal import convolve2d
+    from scipy.signal.windows import kaiser
+
     patch = int(np.sqrt(len(transform[0])))
     window = np.outer(kaiser(patch, _KAISER_BETA), kaiser(patch, _KAISER_BETA))
     forward, backward = transform[0].T, transform[1].T * window.ravel()

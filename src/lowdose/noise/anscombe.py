@@ -13,13 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
 from lowdose.errors import ParameterError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+    from scipy.interpolate import CubicSpline
 
     from lowdose.noise.model import NoiseModel
 
@@ -184,6 +184,9 @@ class _Table(NamedTuple):
 @lru_cache(maxsize=64)
 def _inverse_table(spread: float) -> _Table:
     """Tabulate the inverse from its lowest value to where the asymptote serves."""
+    # Here, because whoever lists the filters imports this module.
+    from scipy.interpolate import CubicSpline
+
     end = 2.0 * np.sqrt(_TABLE_END)
     highest = float(_asymptote(np.array([end]), spread)[0])
     if highest <= 0:

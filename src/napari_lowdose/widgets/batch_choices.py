@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from lowdose.batch.jobs import expand
 from lowdose.io.registry import readable_suffixes, writable_suffixes
 from napari_lowdose._batch_plan import BatchPlan
 from napari_lowdose.widgets.batch_table import BatchTable
@@ -95,6 +94,9 @@ class BatchChoices(QWidget):
 
     def add(self, paths: Iterable[Path]) -> None:
         """Add files, and the images in folders; propose a folder for the results."""
+        # Here, as everything that reads and computes: the widget opens without it.
+        from lowdose.batch.jobs import expand
+
         found = expand([str(path) for path in paths])
         self.table.add(found)
         if found and self.folder is None:
