@@ -12,27 +12,47 @@ from lowdose import io
 from lowdose.errors import InvalidImageError, LowDoseError
 from lowdose.training.assumptions import Counting, counting
 from lowdose.training.config import Recipe, changed, recipe_from_dict
+from lowdose.training.lattice import shows_lattice
 from lowdose.training.stacks import check_size, checked
 from lowdose.zoo.shelf import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from lowdose.micrograph import Micrograph
 
-#: Model that a training begins with unless another is asked for.
+#: Model that a training begins with unless another is asked for, or a crystal is seen.
 START: Final = "general"
 #: What asks for a fresh network.
 FRESH: Final = "none"
-#: The fresh network: about 0.35 million parameters, for minutes on two cores.
-_NETWORK: Final[dict[str, Any]] = {
-    "architecture": "lowdose",
-    "options": {"base": 16, "blocks": [1, 2, 2], "stem": 2, "conditions": 10},
+#: The fresh networks, for minutes on two cores: that for crystals mixes the spectrum
+#: of all it sees and has 0.9 million parameters, that for all else 0.35 million.
+_FOR_CRYSTALS: Final[dict[str, Any]] = {
+    "base": 24,
+    "blocks": [2, 2, 3],
+    "stem": 4,
+    "conditions": 10,
+    "mixing": True,
+    "residual": False,
+}
+_FOR_ALL_ELSE: Final[dict[str, Any]] = {
+    "base": 16,
+    "blocks": [1, 2, 2],
+    "stem": 2,
+    "conditions": 10,
 }
 #: Frames that the network sees of a movie, and how many a movie has at least.
 _SEEN, _ENOUGH_FRAMES = 5, 8
-#: Frames that are looked at, side of the crops [px], and crops in a batch.
-_LOOKED_AT, _PATCH, _BATCH = 8, 96, 8
+#: Frames that are looked at.
+_LOOKED_AT: Final = 8
+#: Side of the crops [px], and crops in a batch. Of crystals as large as can be, since a
+#: lattice is the surer the more of it is seen.
+_PATCH, _BATCH = 96, 8
+_CRYSTAL_PATCH, _CRYSTAL_BATCH = 256, 2
+#: Share of the pixels that a blind spot asks for: one in 4 x 4.
+_ASKED: Final = 0.06
 #: More steps than are made in any time that one would wait: the time ends it.
 _STEPS: Final = 1_000_000
 
@@ -60,8 +80,9 @@ def recipe_for_stack(
         Noise2Noise is never chosen by itself: nothing in the data says that the
         specimen does not move.
     start : str, optional
-        Model to begin with; by default the general-purpose one, where it is there.
-        "none" for a fresh network.
+        Model to begin with, or "none" for a fresh network. By default the
+        general-purpose one, where it is there, but a fresh one where the frames show
+        a lattice: one that mixes the spectrum, which learns it sooner.
     name : str, optional
         Of the model; by default that of the file.
     changes : sequence of str, optional
@@ -89,22 +110,25 @@ def recipe_for_stack(
         label = Path(stack).stem
     else:
         micrograph, path, label = stack, "", Path(stack.name).stem
-    patch = min(_PATCH, min(micrograph.frame_shape) // 16 * 16)
     check_size(micrograph, 16)
-    found = _counting(micrograph)
+    frames = _some_frames(micrograph)
+    found, crystal = counting(frames), shows_lattice(frames)
     chosen = way or ("thinning" if found.whole and found.poisson else "blind-spot")
-    begin = _start(start)
+    begin = _start(FRESH if start is None and crystal else start)
     data: dict[str, Any] = {
         "way": chosen,
         "stack": path or (micrograph.name or "stack"),
     }
+    if chosen == "blind-spot":
+        data["share"] = _ASKED
     table = quick_tables(
         name=name or label,
         label=label,
         way=chosen,
         minutes=minutes,
         start=begin,
-        patch=patch,
+        patch=min(micrograph.frame_shape) // 16 * 16,
+        crystal=crystal,
     )
     table["data"] = data
     table["card"] = {
@@ -113,17 +137,18 @@ def recipe_for_stack(
             "and pixel size."
         ]
     }
-    frames = _frames(micrograph, chosen)
+    seen = _frames_seen(micrograph, chosen)
     if begin:
         card = find_model(begin)
-        if frames > 1 and card.architecture == "lowdose":
+        if seen > 1 and card.architecture == "lowdose":
             # The same network, which learns to look at the neighbours, too.
-            options = {**card.options, "frames": frames}
+            options = {**card.options, "frames": seen}
             table["network"] = {"architecture": "lowdose", "options": options}
     else:
-        table["network"]["options"]["frames"] = frames
-    table = changed(table, changes)
-    return recipe_from_dict(table), _reason(found, chosen, begin, asked=way is not None)
+        table["network"]["options"]["frames"] = seen
+    network = _in_words(begin, crystal=crystal)
+    reason = _reason(found, chosen, network, asked=way is not None)
+    return recipe_from_dict(changed(table, changes)), reason
 
 
 def quick_tables(
@@ -133,7 +158,8 @@ def quick_tables(
     way: str,
     minutes: float,
     start: str,
-    patch: int = _PATCH,
+    patch: int = _CRYSTAL_PATCH,
+    crystal: bool = False,
 ) -> dict[str, Any]:
     """Return the tables of a recipe for some minutes, but for its ``[data]``.
 
@@ -150,13 +176,17 @@ def quick_tables(
     start : str
         Model to begin with; empty for a fresh network, of one frame.
     patch : int, optional
-        Side of the crops [px].
+        Side of the crops at most [px].
+    crystal : bool, optional
+        Whether they show a lattice, for the choice of a fresh network.
 
     Returns
     -------
     dict
         For :func:`~lowdose.training.config.recipe_from_dict`.
     """
+    mixing = crystal and not start
+    side, batch = (_CRYSTAL_PATCH, _CRYSTAL_BATCH) if mixing else (_PATCH, _BATCH)
     model_name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "mine"
     table: dict[str, Any] = {
         "name": model_name[:64],
@@ -167,8 +197,8 @@ def quick_tables(
         "training": {
             "steps": _STEPS,
             "minutes": float(minutes) if minutes > 0 else 1e-6,
-            "batch": _BATCH,
-            "patch": patch,
+            "batch": batch,
+            "patch": min(patch, side),
             "warmup": 50,
             "average": 0.995,
             "validate_every": 100,
@@ -180,12 +210,12 @@ def quick_tables(
     if start:
         table["start"] = start
     else:
-        options = {**_NETWORK["options"], "frames": 1}
-        table["network"] = {**_NETWORK, "options": options}
+        options = {**(_FOR_CRYSTALS if mixing else _FOR_ALL_ELSE), "frames": 1}
+        table["network"] = {"architecture": "lowdose", "options": options}
     return table
 
 
-def _counting(micrograph: Micrograph) -> Counting:
+def _some_frames(micrograph: Micrograph) -> list[NDArray[np.float32]]:
     numbers = np.unique(np.linspace(0, micrograph.n_frames - 1, _LOOKED_AT).astype(int))
     frames = [
         checked(micrograph.frame(int(n)), f"{micrograph.name}, frame {n}")[0]
@@ -194,10 +224,10 @@ def _counting(micrograph: Micrograph) -> Counting:
     if not frames:
         msg = f"{micrograph.name} has no frames."
         raise InvalidImageError(msg)
-    return counting(frames)
+    return frames
 
 
-def _frames(micrograph: Micrograph, way: str) -> int:
+def _frames_seen(micrograph: Micrograph, way: str) -> int:
     """Return how many successive frames the network is to see."""
     enough = micrograph.n_frames >= _ENOUGH_FRAMES
     return _SEEN if enough and way in ("thinning", "blind-spot") else 1
@@ -217,8 +247,14 @@ def _start(start: str | None) -> str:
     return START
 
 
-def _reason(found: Counting, way: str, begin: str, *, asked: bool) -> str:
-    network = f"beginning with the model {begin!r}" if begin else "a fresh network"
+def _in_words(begin: str, *, crystal: bool) -> str:
+    """Return which network is trained."""
+    if begin:
+        return f"beginning with the model {begin!r}"
+    return "a fresh network for crystals" if crystal else "a fresh network"
+
+
+def _reason(found: Counting, way: str, network: str, *, asked: bool) -> str:
     if asked:
         return f"Learning by {way}, as asked, {network}."
     if way == "thinning":

@@ -41,6 +41,27 @@ def test_it_begins_with_the_general_model_unless_told_otherwise(movie):
         recipe_for_stack(movie, minutes=1, start="genral")
 
 
+def hexagons(side):
+    """Return a lattice of atoms, above 0, of shape (side, side)."""
+    y, x = np.mgrid[:side, :side] * (2 * np.pi / 14)
+    turns = [(np.cos(t), np.sin(t)) for t in 0.3 + np.pi / 3 * np.arange(3)]
+    return 1 + 0.2 * sum(np.cos(x * c + y * s) for c, s in turns)
+
+
+@pytest.mark.parametrize(("side", "patch"), [(100, 96), (300, 256)])
+def test_crystals_get_a_network_that_mixes_the_spectrum(tmp_path, rng, side, patch):
+    path = tmp_path / "crystal.tif"
+    tifffile.imwrite(path, rng.poisson(2 * hexagons(side)).astype(np.uint8))
+    recipe, reason = recipe_for_stack(path, minutes=1)
+    assert "counted electrons" in reason
+    assert "a fresh network for crystals" in reason
+    assert recipe.network.options["mixing"]
+    assert (recipe.start, recipe.training.patch) == ("", patch)
+    asked, reason = recipe_for_stack(path, minutes=1, start="general")
+    assert (asked.start, asked.training.patch) == ("general", 96)
+    assert "beginning with the model 'general'" in reason
+
+
 def test_of_a_movie_the_network_sees_five_frames(movie, tmp_path):
     recipe, _ = recipe_for_stack(movie, minutes=1)
     assert recipe.network.options["frames"] == 5
