@@ -18,8 +18,6 @@ import argparse
 import functools
 import itertools
 import json
-import math
-import operator
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -30,11 +28,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import lowdose
-from lowdose import filters
+from lowdose.filters.searching import SEARCH, Axis, search
+from lowdose.filters.tuning import denoise_frames, tune_to_truth
 from lowdose.noise import sample_poisson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,73 +46,7 @@ SEED = 20120
 VST = ("none", "counts")
 BINNINGS = (1, 2, 3, 4)
 
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """One parameter to search.
-
-    Parameters
-    ----------
-    start : float, int or str
-        First value.
-    factor : float, optional
-        First step of a number on a logarithmic axis; it is halved (its root taken)
-        down to 3 %.
-    step : int, optional
-        Step of a whole number.
-    choices : tuple, optional
-        Try all of these.
-    """
-
-    start: Any
-    factor: float = 0.0
-    step: int = 0
-    choices: tuple[Any, ...] = ()
-
-    def ratio(self, level: int) -> float:
-        """Return the step of a logarithmic axis after so many halvings."""
-        return self.factor ** (0.5**level) if self.factor else 1.0
-
-
-#: Where the search starts, for every parameter that changes amplitude, size or shape.
-SEARCH: Mapping[str, Mapping[str, Axis]] = {
-    "gaussian": {"sigma": Axis(1.0, factor=2.0)},
-    "butterworth": {"cutoff": Axis(0.15, factor=2.0), "order": Axis(1.5, factor=2.0)},
-    "median": {"radius": Axis(1, step=1)},
-    "bilateral": {
-        "sigma_color": Axis(3.0, factor=2.0),
-        "sigma_space": Axis(1.5, factor=2.0),
-    },
-    "wiener": {"radius": Axis(2, step=1), "strength": Axis(1.0, factor=2.0)},
-    "wavelet": {
-        "strength": Axis(1.0, factor=2.0),
-        "wavelet": Axis("sym4", choices=("db1", "db2", "db4", "sym4", "sym8", "coif2")),
-        "levels": Axis(3, step=1),
-        "shifts": Axis(4, choices=(4, 8)),
-        "mode": Axis("soft", choices=("soft", "hard")),
-    },
-    "tv-chambolle": {
-        "weight": Axis(1.5, factor=2.0),
-        "eps": Axis(2e-4, choices=(2e-4, 1e-5)),
-    },
-    "tv-bregman": {
-        "weight": Axis(0.4, factor=2.0),
-        "eps": Axis(1e-3, choices=(1e-3, 1e-4)),
-        "isotropic": Axis(True, choices=(True, False)),
-    },
-    "nl-means": {
-        "h": Axis(0.7, factor=2.0),
-        "expected": Axis(1.0, factor=1.5),
-        "patch_radius": Axis(2, step=1),
-        "distance": Axis(3, choices=(2, 3, 5, 8, 12, 20)),
-    },
-}
-
-
-#: Further starts, of filters whose error has several valleys.
-STARTS: Mapping[str, tuple[Values, ...]] = {
-    "nl-means": ({"h": 1.0, "expected": 0.0, "patch_radius": 3, "distance": 2},),
-}
+__all__ = ["SEARCH", "Axis", "search"]
 
 
 def ground_truth(path: Path, *, block: int = 4) -> Stack:
@@ -138,11 +71,7 @@ def noisy_counts(truth: Stack, peak: float, *, seed: int = SEED) -> Stack:
 
 def apply_filter(name: str, counts: Stack, values: Mapping[str, Any]) -> Stack:
     """Denoise each frame as a whole and keep its mean, as :func:`lowdose.denoise`."""
-    denoiser = filters.make(name, **values)
-    measures = [denoiser.measure(frame) for frame in counts]
-    result = denoiser.denoise_patches(counts[:, None], measures)
-    result += (counts - result).mean(axis=(1, 2), keepdims=True)
-    return result
+    return denoise_frames(name, counts, values)
 
 
 def scores(estimate: Stack, truth: Stack) -> dict[str, float]:
@@ -156,113 +85,19 @@ def scores(estimate: Stack, truth: Stack) -> dict[str, float]:
     }
 
 
-def search(
-    cost: Callable[[Values], float], axes: Mapping[str, Axis], start: Values
-) -> tuple[Values, float]:
-    """Minimise by coordinate descent, from coarse steps to fine ones.
-
-    Parameters
-    ----------
-    cost : callable
-        Of a value for every axis; infinite where the values are not allowed.
-    axes : mapping
-        The parameters to move.
-    start : dict
-        Where to begin.
-
-    Returns
-    -------
-    values, cost
-        The best found: no single step of any axis improves on it.
-    """
-    best, lowest = dict(start), cost(start)
-    level = 0
-    while True:
-        improved = False
-        for name, axis in axes.items():
-            for move in _moves(axis, level):
-                # Go on in a direction for as long as it helps.
-                while (found := cost(moved := {**best, name: move(best[name])})) < (
-                    lowest
-                ):
-                    best, lowest, improved = moved, found, True
-        if not improved:
-            level += 1
-            if all(axis.ratio(level) < 1.03 for axis in axes.values()):
-                return best, lowest
-
-
-def _moves(axis: Axis, level: int) -> list[Callable[[Any], Any]]:
-    if axis.choices:
-        return [functools.partial(_chosen, choice) for choice in axis.choices]
-    if axis.step:
-        steps = {axis.step, 1, -1, -axis.step}
-        return [functools.partial(operator.add, step) for step in sorted(steps)]
-    ratio = axis.ratio(level)
-    return [functools.partial(operator.mul, factor) for factor in (ratio, 1 / ratio)]
-
-
-def _chosen(choice: Any, _value: Any) -> Any:
-    return choice
-
-
 def tune(
     name: str, counts: Stack, truth: Stack, peak: float, *, sections: int = 3
 ) -> Values:
-    """Find the parameters of a filter that come nearest to the truth.
-
-    Every combination of `vst` and `binning` is searched on a few sections spread over
-    the stack, and the best two again on all of them.
-    """
-    some = np.linspace(0, len(counts) - 1, min(sections, len(counts))).astype(int)
-    axes = SEARCH[name]
-    found: list[tuple[float, Values]] = []
-    for vst, binning in itertools.product(VST, BINNINGS):
-        starts = [{key: axis.start for key, axis in axes.items()}]
-        if found:
-            # What was best at another binning is a good start, in units of noise.
-            best = min(found, key=operator.itemgetter(0))[1]
-            starts = [{key: best[key] for key in axes}]
-        starts += STARTS.get(name, ())
-        fixed = {"vst": vst, "binning": binning}
-        cost = _cost(name, counts[some], truth[some], peak, fixed)
-        values, lowest = min(
-            (search(cost, axes, start) for start in starts), key=operator.itemgetter(1)
-        )
-        found.append((lowest, {**values, **fixed}))
-    finals = []
-    for _, values in sorted(found, key=operator.itemgetter(0))[:2]:
-        fixed = {key: values[key] for key in ("vst", "binning")}
-        cost = _cost(name, counts, truth, peak, fixed)
-        best, lowest = search(cost, axes, {key: values[key] for key in axes})
-        finals.append((lowest, {**best, **fixed}))
-    return min(finals, key=operator.itemgetter(0))[1]
-
-
-def _cost(
-    name: str, counts: Stack, truth: Stack, peak: float, fixed: Values
-) -> Callable[[Values], float]:
-    known: dict[tuple[Any, ...], float] = {}
-    allowed = {p.name: p for p in filters.FILTERS[name].parameters}
-
-    def cost(values: Values) -> float:
-        key = tuple(
-            float(f"{value:.6g}") if isinstance(value, float) else value
-            for value in values.values()
-        )
-        if key not in known:
-            known[key] = math.inf
-            if all(_within(allowed[k], value) for k, value in values.items()):
-                estimate = apply_filter(name, counts, {**values, **fixed}) / peak
-                known[key] = scores(estimate, truth)["mse"]
-        return known[key]
-
-    return cost
-
-
-def _within(parameter: Any, value: Any) -> bool:
-    low, high = parameter.minimum, parameter.maximum
-    return (low is None or value >= low) and (high is None or value <= high)
+    """Find the parameters of a filter that come nearest to the truth."""
+    return tune_to_truth(
+        name,
+        counts,
+        truth,
+        scale=peak,
+        first=sections,
+        vst=VST,
+        binnings=BINNINGS,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,18 @@ from lowdose.cli.noise_options import add_noise_arguments, given_noise
 from lowdose.cli.reporting import reporting
 from lowdose.cli.stopping import stop_on_signals
 from lowdose.cli.terminal import DONE, columns, write
-from lowdose.errors import ParameterError
+from lowdose.errors import InvalidImageError, ParameterError
 
 if TYPE_CHECKING:
     import argparse
 
+    from lowdose.cli.reporting import Report
     from lowdose.denoiser import Denoiser
     from lowdose.inference import DenoiseOptions
     from lowdose.metrics import Estimate
+    from lowdose.micrograph import Micrograph
+    from lowdose.noise import NoiseModel
+    from lowdose.progress import ShouldStop
     from lowdose.trust.ranking import Ranking
 
 NAME: Final = "compare"
@@ -36,6 +40,7 @@ examples:
   lowdose compare image.tif --denoiser general --denoiser gaussian --denoiser nl-means
   lowdose compare image.tif -d gaussian:sigma=1 -d gaussian:sigma=2 -d gaussian:sigma=4
   lowdose compare movie.mrc -d general -d wavelet --frames 8 --json
+  lowdose compare image.tif -d general -d bm3d -d wavelet --tune
 """
 
 
@@ -70,6 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often each is probed per frame (default: 2)",
     )
     parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="first find the best parameters of each filter on the middle frame, "
+        "without the truth; those that are given stand",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="seed (default: 0)"
     )
     add_device_argument(parser)
@@ -93,6 +104,10 @@ def run(arguments: argparse.Namespace) -> int:
         stop_on_signals() as should_stop,
         reporting(title, unit="runs", quiet=arguments.quiet) as report,
     ):
+        if arguments.tune:
+            denoisers = _tuned(
+                denoisers, image, noise, arguments.seed, report, should_stop
+            )
         job = iter_ranking(
             image,
             denoisers,
@@ -151,6 +166,48 @@ def _denoisers(texts: list[str], options: DenoiseOptions) -> dict[str, Denoiser]
         name, settings = parse(text)
         denoisers[text] = load_denoiser(name, options, settings=settings)
     return denoisers
+
+
+def _tuned(
+    denoisers: dict[str, Denoiser],
+    image: Micrograph,
+    noise: NoiseModel | None,
+    seed: int,
+    report: Report,
+    should_stop: ShouldStop,
+) -> dict[str, Denoiser]:
+    """Return the denoisers with their filters tuned on the middle frame."""
+    import numpy as np
+
+    from lowdose.filters import FILTERS, make
+    from lowdose.filters.tuning import tune_by_thinning
+
+    frame = np.asarray(image.frame(image.n_frames // 2))
+    if not np.isfinite(frame).all():
+        msg = "--tune needs a frame without NaN and Inf; fill the missing pixels first."
+        raise InvalidImageError(msg)
+    result = {}
+    for text, denoiser in denoisers.items():
+        name, given = parse(text)
+        if name not in FILTERS:
+            result[text] = denoiser  # a network has nothing to be tuned
+            continue
+        found = tune_by_thinning(
+            frame,
+            name,
+            noise=noise,
+            fixed=given,
+            # Not the electrons that the ranking holds out.
+            seed=seed + 1,
+            should_stop=should_stop,
+            on_progress=report,
+        )
+        words = ",".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+            for key, value in found.values.items()
+        )
+        result[f"{name}:{words}"] = make(name, **found.values)
+    return result
 
 
 def _tell(found: Ranking) -> None:
