@@ -12,7 +12,7 @@ denoises every frame by itself:
 
 Beside them are the noisy counts, the average of all 32 frames (possible because the
 specimen does not move), every filter with the parameters that are best for the truth
-itself (see ``filter_quality.py``), the general model as it is, and, with
+itself (:func:`lowdose.filters.tuning.tune_to_truth`), the general model as it is, and, with
 ``--from-general``, thinning that begins with it. PSNR and SSIM are means over frames.
 
     lowdose simulate sbd --count 1000 --seed 4 -o runs/sbd.h5
@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import filter_quality
 import numpy as np
 import tifffile
 import torch
@@ -50,6 +49,7 @@ from numpy.typing import NDArray
 import lowdose
 from lowdose import filters, metrics
 from lowdose.errors import LowDoseWarning
+from lowdose.filters.tuning import denoise_frames, tune_to_truth
 from lowdose.progress import format_seconds
 from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.training.config import Recipe, recipe_from_dict
@@ -287,7 +287,7 @@ def filter_row(name: str, scene: Scene) -> Row:
     """Tune a filter on the truth, and score it."""
     counts = scene.counts[:TUNED_ON]
     truth = np.repeat(scene.truth[None], len(counts), 0)
-    values = filter_quality.tune(name, counts, truth, 1.0, sections=TUNED_FIRST)
+    values = tune_to_truth(name, counts, truth, first=TUNED_FIRST)
     settings = ", ".join(
         f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}"
         for k, v in values.items()
@@ -296,7 +296,7 @@ def filter_row(name: str, scene: Scene) -> Row:
         denoiser=name,
         learnt_from="tuned on the truth",
         settings=settings,
-        **scores(filter_quality.apply_filter(name, scene.counts, values), scene),
+        **scores(denoise_frames(name, scene.counts, values), scene),
     )
 
 
