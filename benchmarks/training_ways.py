@@ -11,8 +11,8 @@ denoises every frame by itself:
   what the other three could reach if their targets had no noise.
 
 Beside them are the noisy counts, the average of all 32 frames (possible because the
-specimen does not move), every filter with the parameters that are best for the truth
-itself (:func:`lowdose.filters.tuning.tune_to_truth`), the general model as it is, and, with
+specimen does not move), filters with the parameters that are best for the truth itself
+(:func:`lowdose.filters.tuning.tune_to_truth`), the general model as it is, and, with
 ``--from-general``, thinning that begins with it. PSNR and SSIM are means over frames.
 
     lowdose simulate sbd --count 1000 --seed 4 -o runs/sbd.h5
