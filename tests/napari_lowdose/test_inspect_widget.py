@@ -173,8 +173,8 @@ def test_everything_is_shown_side_by_side_where_the_layer_lies(inspected, viewer
     assert pictures(viewer) == [
         "noisy [counts]",
         "denoised [counts]",
-        "structure left behind [σ]",
         "evidence [nats]",
+        "structure left behind [σ]",
     ]
     noisy = viewer.layers["movie"]
     for layer in viewer.layers[3:]:
@@ -371,7 +371,7 @@ def test_the_page_holds_everything_and_needs_no_other_file(inspected, tmp_path, 
     for text in ("movie, frame 1", "gaussian", "sigma", "atomic columns", "evidence"):
         assert text in page
     row, column = inspected.inspected.evidence.columns.positions[0]
-    assert f"{column:.2f}, {row:.2f}, " in page
+    assert f"<td>{column:.2f}, {row:.2f}</td>" in page
 
 
 def test_a_page_that_cannot_be_written_is_told_in_a_sentence(

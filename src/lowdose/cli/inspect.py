@@ -29,12 +29,13 @@ NAME: Final = "inspect"
 SUMMARY: Final = "map the errors of a denoised image, without the truth"
 DESCRIPTION: Final = """\
 Say how far a denoised image may be believed: maps of the error to expect in each pixel,
-checks of what was taken away, and a verdict on each in words. Nothing but the noisy
+the evidence of the counts for every atomic column, checks of what was taken away, and a
+verdict on each in words. Nothing but the noisy
 and the denoised image is needed; with the denoiser that made it, found in the history
 of the denoised file or named, more can be said.
 
-The folder gets every map as TIFF with its calibration, panel.png, index.html (one page
-with pictures, numbers and provenance) and inspection.json.
+The folder gets every map as TIFF with its calibration, columns.csv, panel.png,
+index.html (one page with pictures, numbers and provenance) and inspection.json.
 """
 EXAMPLES: Final = """\
 examples:
@@ -64,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         dest="maps",
-        help="make only this: bootstrap, residuals, risk, halves ...; may be given "
-        "several times",
+        help="make only this: bootstrap, evidence, deviance, residuals, risk or "
+        "halves; may be given several times",
     )
     parser.add_argument(
         "--repeats",
@@ -143,7 +144,11 @@ def run(arguments: argparse.Namespace) -> int:
         found = followed(job, report)
     files = export(found, Path(arguments.output), overwrite=arguments.overwrite)
     if arguments.json:
-        paths = {"maps": [str(path) for path in files.maps], "page": str(files.page)}
+        paths = {
+            "maps": [str(path) for path in files.maps],
+            "page": str(files.page),
+            "columns": None if files.columns is None else str(files.columns),
+        }
         write(json.dumps({**record(found), "files": paths}, indent=2))
     else:
         _tell(found, files)
@@ -237,4 +242,6 @@ def _tell(found: Inspection, files: Exported) -> None:
     write(columns(shown))
     for name, why in found.left_out.items():
         write(f"not made: {name}. {why}")
+    if files.columns is not None:
+        write(f"columns: {files.columns}")
     write(f"page: {files.page}")

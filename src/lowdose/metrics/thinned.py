@@ -111,7 +111,11 @@ def full_dose_error_terms(
     .. math:: (m - y)^2 - y - 2 (f/p - m)(y_2/q - y).
 
     For a linear denoiser that is unbiased at the full dose whatever p is; for another
-    one as far as it is linear under the loss of the held-out electrons.
+    one as far as it is linear under the loss of the held-out electrons, so p should be
+    near 1. What scatters more and more there is how many electrons were held out, and
+    where: :math:`u = (y_2 - qy)^2/pq - y`, whose mean over the thinnings is 0, is
+    taken off as a further control variate, times the mean of the product over that of
+    y.
 
     Parameters
     ----------
@@ -136,8 +140,12 @@ def full_dose_error_terms(
     y, second, f, m = matching(
         counts=counts, held_out=held_out, denoised=denoised, full=full
     )
-    follows = (f / p - m) * (second / (1 - p) - y)
-    return np.asarray(np.square(m - y) - y - 2 * follows)
+    q = 1 - p
+    follows = (m - f / p) * (second / q - y)
+    drawn = np.square(second - q * y) / (p * q)
+    if total := float(drawn.sum()):
+        follows -= (follows.sum() / total) * (drawn - y)
+    return np.asarray(np.square(m - y) - y + 2 * follows)
 
 
 def held_out_deviance_terms(

@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 from lowdose.errors import InvalidImageError, ParameterError
 from lowdose.trust.blobs import blobs, column_scale, maxima, skewed_to
 from lowdose.trust.column_fit import fit_gaussians
-from lowdose.trust.counting import one_frame, pixel_size
+from lowdose.trust.counting import pixel_size
+from lowdose.trust.grounds import single_frame
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -139,7 +140,7 @@ def find_columns(
     .. [1] T. Lindeberg, "Feature detection with automatic scale selection", Int. J.
        Comput. Vis. 30, 79 (1998). doi:10.1023/A:1008045108935
     """
-    frame = one_frame(denoised, "denoised")
+    frame = single_frame(denoised, "denoised image")
     image = np.asarray(frame)
     _check_finite(image)
     if not 0 < threshold < 1:
@@ -209,7 +210,7 @@ def place_columns(
     ParameterError
         If there is no position, or one lies outside the image.
     """
-    frame = one_frame(denoised, "denoised")
+    frame = single_frame(denoised, "denoised image")
     image = np.asarray(frame)
     _check_finite(image)
     points = np.asarray(positions, np.float64)

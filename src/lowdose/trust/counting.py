@@ -1,8 +1,9 @@
 """From two images of counts to electrons, or the reason why that cannot be done.
 
-Every test of this package compares counts with a rate by counting statistics. Here it
-is checked that they may be compared: same shape, same mean, noise that is Poisson (and
-read noise at most) and not correlated between pixels.
+Every test of columns and of local deviance compares counts with a rate by counting
+statistics. What every map stands on is checked in :mod:`lowdose.trust.grounds`; here,
+that counting statistics hold: the same mean, and noise that is Poisson (and read noise
+at most) and not correlated between pixels.
 """
 
 from __future__ import annotations
@@ -14,18 +15,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lowdose.errors import InvalidImageError
-from lowdose.micrograph import Micrograph
-from lowdose.noise import (
-    NoiseModel,
-    estimate_noise,
-    looks_like_counts,
-    noise_sigma,
-    thin,
-)
+from lowdose.noise import noise_sigma, thin
+from lowdose.trust.grounds import ground
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import ArrayLike, NDArray
+
+    from lowdose.micrograph import Micrograph
+    from lowdose.noise import NoiseModel
 
 #: Largest difference of the means of counts and rate, relative.
 _MEAN: Final = 0.02
@@ -125,35 +123,6 @@ def pixel_size(frame: Micrograph) -> float | None:
     return float(math.sqrt(sizes[0] * sizes[1]))
 
 
-def one_frame(image: Micrograph | ArrayLike, what: str) -> Micrograph:
-    """Return an image as a micrograph of one frame.
-
-    Raises
-    ------
-    InvalidImageError
-        If it has several frames, or its pixels are all equal, or none is finite.
-    """
-    micrograph = image if isinstance(image, Micrograph) else Micrograph(image)
-    if micrograph.n_frames != 1:
-        msg = (
-            f"The {what} image has {micrograph.n_frames} frames (shape "
-            f"{micrograph.shape}). Give one frame."
-        )
-        raise InvalidImageError(msg)
-    data = micrograph.frame(0).astype(np.float64)
-    finite = data[np.isfinite(data)]
-    if not finite.size:
-        msg = f"The {what} image has no finite pixel."
-        raise InvalidImageError(msg)
-    if finite.min() == finite.max():
-        msg = (
-            f"The {what} image is constant ({finite[0]:g} everywhere), so it shows "
-            "nothing that could be judged. Give the recorded and the denoised image."
-        )
-        raise InvalidImageError(msg)
-    return Micrograph(data, micrograph.calibration.last(2), micrograph.name)
-
-
 def compare_counts(
     noisy: Micrograph | ArrayLike,
     denoised: Micrograph | ArrayLike,
@@ -162,6 +131,10 @@ def compare_counts(
 ) -> Counted:
     """Bring a noisy and a denoised image to electrons, and check that they belong.
 
+    Stricter than :func:`~lowdose.trust.grounds.ground`, on which it stands: tests by
+    counting statistics need noise that grows with the signal as that of counting does,
+    and a denoised image whose mean was kept.
+
     Parameters
     ----------
     noisy : Micrograph or array_like, shape (H, W)
@@ -169,8 +142,8 @@ def compare_counts(
     denoised : Micrograph or array_like, shape (H, W)
         What is claimed to be their expectation, in the same counts.
     noise : NoiseModel, optional
-        Gain, offset and read noise of the detector. Without it electron counts are
-        recognised, and anything else is estimated from the image, with a caveat.
+        Gain, offset and read noise of the detector. Without it they are found as
+        :func:`~lowdose.trust.grounds.find_noise` does.
 
     Returns
     -------
@@ -179,95 +152,35 @@ def compare_counts(
     Raises
     ------
     InvalidImageError
-        If the shapes differ, an image is constant or a stack, the means differ, or
-        the noise is not that of counted electrons.
+        As :func:`~lowdose.trust.grounds.ground` does, if the means differ, or if the
+        noise is not that of counted electrons.
     """
-    frame = one_frame(noisy, "noisy")
-    clean = one_frame(denoised, "denoised")
-    if frame.shape != clean.shape:
+    grounds = ground(noisy, denoised, noise=noise)
+    model, valid = grounds.model, grounds.valid
+    if model.gain == 0:
+        why = (
+            "The given noise model has gain 0: noise that does not depend on the "
+            "signal is no counting noise."
+            if noise is not None
+            else "The noise of this image is not that of counted electrons. "
+            + " ".join(grounds.caveats)
+        )
         msg = (
-            f"The denoised image has shape {clean.shape}, the noisy one {frame.shape}. "
-            "Give the denoised image of this very frame, not binned or cropped."
+            f"{why} Give the image as the detector recorded it (not filtered, aligned "
+            "or normalised), or its gain, offset and read noise."
         )
         raise InvalidImageError(msg)
-    counts, claimed = np.asarray(frame), np.asarray(clean)
-    valid = np.isfinite(counts) & np.isfinite(claimed)
-    if valid.sum() < 64:
-        msg = (
-            f"Only {int(valid.sum())} pixels are finite in both images; at least 64 "
-            "are needed. Give a larger frame."
-        )
-        raise InvalidImageError(msg)
-    # Where a pixel is missing, its neighbours' mean hides the hole from estimators.
-    filled = np.where(valid, counts, counts[valid].mean())
-    model, caveats = noise_of(frame.replace(data=filled), noise)
-    electrons = np.where(valid, (counts - model.offset) / model.gain, 0.0)
-    rate = np.where(valid, (claimed - model.offset) / model.gain, 0.0)
+    rate = np.where(valid, (grounds.denoised - model.offset) / model.gain, 0.0)
     counted = Counted(
-        electrons=electrons,
+        electrons=grounds.electrons(),
         rate=rate,
         model=model,
         valid=valid,
-        frame=frame,
-        caveats=caveats,
+        frame=grounds.frame,
+        caveats=grounds.caveats,
     )
     _check_mean(counted)
-    return replace(counted, caveats=(*caveats, *_check_noise(counted)))
-
-
-def noise_of(
-    frame: Micrograph, noise: NoiseModel | None
-) -> tuple[NoiseModel, tuple[str, ...]]:
-    """Return the noise model of a frame, given, recognised or estimated.
-
-    Parameters
-    ----------
-    frame : Micrograph, shape (H, W)
-        Finite counts.
-    noise : NoiseModel or None
-        The model, where it is known.
-
-    Returns
-    -------
-    model : NoiseModel
-        With a gain above 0.
-    caveats : tuple of str
-        That it was estimated, and how.
-
-    Raises
-    ------
-    InvalidImageError
-        If the noise does not grow with the signal as that of counting does.
-    """
-    if noise is not None:
-        if noise.gain == 0:
-            msg = (
-                "The given noise model has gain 0: noise that does not depend on the "
-                "signal is no counting noise. Give the counts per electron."
-            )
-            raise InvalidImageError(msg)
-        return noise, ()
-    data = np.asarray(frame)
-    if looks_like_counts(data):
-        return NoiseModel(), ()
-    estimate = estimate_noise(frame)
-    known = frame.calibration.counts_per_electron
-    if estimate.model.gain == 0:
-        msg = (
-            f"The noise of this image is not that of counted electrons: "
-            f"{estimate.reason} Give the image as the detector recorded it (not "
-            "filtered, aligned or normalised), or its gain, offset and read noise."
-        )
-        raise InvalidImageError(msg)
-    model = estimate.model
-    how = (
-        f"Gain {model.gain:.3g} ± {estimate.gain_error:.1g}, offset "
-        f"{model.offset:.3g} and read noise {model.read_noise:.3g} counts were "
-        f"estimated from this image ({estimate.method}). {estimate.reason}"
-    )
-    if known is not None and not math.isclose(known, model.gain, rel_tol=0.25):
-        how += f" The file says {known:g} counts per electron."
-    return model, (how,)
+    return replace(counted, caveats=(*grounds.caveats, *_check_noise(counted)))
 
 
 def _check_mean(counted: Counted) -> None:

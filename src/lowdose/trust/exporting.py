@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import dataclass
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from lowdose import io
 from lowdose.errors import OutputError
 from lowdose.micrograph import Step
+from lowdose.trust.evidence_verdicts import column_rows
 from lowdose.trust.page import provenance, to_html
 from lowdose.trust.panels import panel, write_picture
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 PANEL: Final = "panel.png"
 PAGE: Final = "index.html"
 NUMBERS: Final = "inspection.json"
+COLUMNS: Final = "columns.csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,16 +39,26 @@ class Exported:
         One TIFF per map, float32, calibrated.
     panel, page, numbers : Path
         PNG, HTML and JSON.
+    columns : Path or None
+        Atomic columns as CSV, where they were tested.
     """
 
     maps: tuple[Path, ...]
     panel: Path
     page: Path
     numbers: Path
+    columns: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        some = (*self.maps, self.panel, self.page, self.numbers)
+        return some if self.columns is None else (*some, self.columns)
 
 
 def record(inspection: Inspection) -> dict[str, Any]:
     """Return all numbers, verdicts and caveats of an inspection, as JSON types."""
+    evidence = inspection.evidence
     return {
         "maps": [
             {
@@ -58,6 +72,7 @@ def record(inspection: Inspection) -> dict[str, Any]:
         ],
         "verdicts": [verdict.to_dict() for verdict in inspection.verdicts],
         "numbers": {name: dict(some) for name, some in inspection.numbers.items()},
+        "columns": [] if evidence is None else column_rows(evidence),
         "left_out": dict(inspection.left_out),
         "caveats": list(inspection.caveats),
         "provenance": provenance(inspection),
@@ -98,12 +113,9 @@ def export(
         panel=folder / PANEL,
         page=folder / PAGE,
         numbers=folder / NUMBERS,
+        columns=None if inspection.evidence is None else folder / COLUMNS,
     )
-    there = [
-        path
-        for path in (*result.maps, result.panel, result.page, result.numbers)
-        if path.exists()
-    ]
+    there = [path for path in result.paths if path.exists()]
     if there and not overwrite:
         msg = (
             f"{there[0]} is there already. Give another folder, or say that it may be "
@@ -121,7 +133,18 @@ def export(
     )
     write_picture(result.page, to_html(inspection).encode())
     write_picture(result.numbers, json.dumps(record(inspection), indent=2).encode())
+    if result.columns is not None and inspection.evidence is not None:
+        table = _as_csv(column_rows(inspection.evidence))
+        write_picture(result.columns, table.encode())
     return result
+
+
+def _as_csv(rows: list[dict[str, Any]]) -> str:
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _write_map(path: Path, one: TrustMap, facts: dict[str, Any]) -> None:

@@ -282,6 +282,8 @@ def find_noise(
         f"{model.read_noise:.3g} counts were estimated from this frame. "
         f"{estimate.reason}"
     )
+    if known is not None and not math.isclose(known, model.gain, rel_tol=0.25):
+        caveat += f" The file says {known:g} counts per electron."
     return model, False, (caveat,)
 
 

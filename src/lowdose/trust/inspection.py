@@ -1,28 +1,26 @@
 """All that can be said of one denoised image, map by map.
 
-What there is to be made is a plain list, :data:`MAKERS`; appending a
-:class:`MapMaker` to it adds its maps to the command line and to the page.
+What there is to be made is a plain list, :data:`~lowdose.trust.makers.MAKERS`;
+appending a :class:`~lowdose.trust.subject.MapMaker` to it adds its maps to the command
+line, to the page and, with a line in its list of checks, to the widget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from lowdose.errors import InvalidImageError, ParameterError, did_you_mean
 from lowdose.progress import Progress, ShouldStop, never
-from lowdose.trust.bootstrap import iter_bootstrap
 from lowdose.trust.grounds import ground, single_frame
-from lowdose.trust.halves import iter_halves
-from lowdose.trust.pure import iter_risk
+from lowdose.trust.makers import MAKERS
 from lowdose.trust.repeats import DEFAULTS, denoise_counts, finish
-from lowdose.trust.residuals import iter_residual_checks
+from lowdose.trust.subject import Finding, MapMaker, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -30,91 +28,26 @@ if TYPE_CHECKING:
     from lowdose.inference import DenoiseOptions
     from lowdose.micrograph import Micrograph
     from lowdose.noise import NoiseModel
+    from lowdose.trust.evidence_result import ColumnEvidence
     from lowdose.trust.maps import TrustMap
     from lowdose.trust.residual_verdicts import Verdict
+
+__all__ = [
+    "MAKERS",
+    "Finding",
+    "Inspection",
+    "MapMaker",
+    "Subject",
+    "inspect",
+    "iter_inspect",
+]
 
 #: How far a denoised image may be from what the denoiser makes of the noisy one,
 #: relative to what was taken away: rounding and precision, not another denoiser.
 _SAME: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is inspected.
-
-    Parameters
-    ----------
-    noisy, denoised : Micrograph, shape (H, W)
-        Counts of one frame, as recorded and denoised; checked to belong together.
-    denoiser : Denoiser or None
-        What denoised it, where it is known.
-    noise : NoiseModel
-        Noise of the detector.
-    repeats : int
-        How often a map may draw new noise.
-    seed : int
-        Seed of all that is random.
-    options : DenoiseOptions
-        Where and in what pieces to denoise.
-    """
-
-    noisy: Micrograph
-    denoised: Micrograph
-    denoiser: Denoiser | None
-    noise: NoiseModel | None
-    repeats: int
-    seed: int
-    options: DenoiseOptions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one maker found.
-
-    Parameters
-    ----------
-    maps : tuple of TrustMap
-        Its maps.
-    verdicts : tuple of Verdict
-        Its sentences.
-    numbers : mapping
-        Its numbers beside those of the maps, as JSON types.
-    """
-
-    maps: tuple[TrustMap, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-
-
-Make = Callable[[Subject, ShouldStop], Generator[Progress, None, Finding]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapMaker:
-    """Something that makes maps of a denoised image.
-
-    Parameters
-    ----------
-    name : str
-        For the command line, such as ``"bootstrap"``.
-    title : str
-        For people.
-    needs_denoiser : bool
-        Whether it has to run the denoiser again.
-    make : callable
-        Takes a :class:`Subject` and a `should_stop`, yields
-        :class:`~lowdose.progress.Progress` and returns a :class:`Finding`. It raises
-        :class:`~lowdose.errors.InvalidImageError` where it cannot be made of these
-        data; the other makers then go on.
-    """
-
-    name: str
-    title: str
-    needs_denoiser: bool
-    make: Make
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Inspection:
     """Everything that was found.
 
@@ -132,6 +65,8 @@ class Inspection:
         Makers that made nothing, and why.
     caveats : tuple of str
         What holds for all maps.
+    evidence : ColumnEvidence or None
+        The atomic columns, where they were tested.
     """
 
     subject: Subject
@@ -140,6 +75,7 @@ class Inspection:
     numbers: Mapping[str, Mapping[str, Any]]
     left_out: Mapping[str, str]
     caveats: tuple[str, ...]
+    evidence: ColumnEvidence | None = None
 
 
 def iter_inspect(
@@ -148,7 +84,8 @@ def iter_inspect(
     denoiser: Denoiser | None = None,
     *,
     noise: NoiseModel | None = None,
-    maps: Sequence[str] | None = None,
+    maps: Sequence[str | MapMaker] | None = None,
+    vacuum: ArrayLike | None = None,
     repeats: int = 16,
     seed: int = 0,
     options: DenoiseOptions = DEFAULTS,
@@ -161,11 +98,16 @@ def iter_inspect(
     noisy, denoised : Micrograph or array_like, shape (H, W)
         Counts of one frame, as recorded and denoised.
     denoiser : Denoiser, optional
-        What denoised it. Without it only maps that need none are made.
+        What denoised it. Without it, or where it sees neighbouring frames, only maps
+        that need none are made.
     noise : NoiseModel, optional
         Noise of the detector; recognised or estimated where it is not given.
-    maps : sequence of str, optional
-        Names of makers (see :data:`MAKERS`). None: all.
+    maps : sequence of str or MapMaker, optional
+        Names of makers (see :data:`~lowdose.trust.makers.MAKERS`), or makers of your
+        own. None: all.
+    vacuum : array_like, shape (H, W), bool, optional
+        The region without specimen, for the evidence of columns. Found where it is
+        not given.
     repeats : int, optional
         How often new noise is drawn, at least 2.
     seed : int, optional
@@ -197,6 +139,13 @@ def iter_inspect(
     """
     chosen = _chosen(maps)
     grounds = ground(noisy, denoised, noise=noise)
+    caveats = grounds.caveats
+    if denoiser is not None and denoiser.needs.frames > 1:
+        caveats += (
+            f"{denoiser.name!r} sees neighbouring frames, so it cannot be run again on "
+            "one frame alone: checks that do so are left out.",
+        )
+        denoiser = None
     subject = Subject(
         noisy=grounds.frame,
         denoised=single_frame(denoised, "denoised image").replace(
@@ -204,6 +153,8 @@ def iter_inspect(
         ),
         denoiser=denoiser,
         noise=noise,
+        counted=grounds.counted,
+        vacuum=None if vacuum is None else np.asarray(vacuum, dtype=bool),
         repeats=repeats,
         seed=seed,
         options=options,
@@ -216,7 +167,7 @@ def iter_inspect(
     left_out: dict[str, str] = {}
     for maker in chosen:
         if maker.needs_denoiser and denoiser is None:
-            left_out[maker.name] = "It runs the denoiser again, which was not named."
+            left_out[maker.name] = "It runs the denoiser again, which cannot be done."
             continue
         try:
             finding = yield from maker.make(subject, should_stop)
@@ -236,7 +187,8 @@ def iter_inspect(
         verdicts=tuple(one for finding in made for one in finding.verdicts),
         numbers=numbers,
         left_out=left_out,
-        caveats=grounds.caveats,
+        caveats=caveats,
+        evidence=next((f.evidence for f in made if f.evidence is not None), None),
     )
 
 
@@ -246,7 +198,8 @@ def inspect(
     denoiser: Denoiser | None = None,
     *,
     noise: NoiseModel | None = None,
-    maps: Sequence[str] | None = None,
+    maps: Sequence[str | MapMaker] | None = None,
+    vacuum: ArrayLike | None = None,
     repeats: int = 16,
     seed: int = 0,
     options: DenoiseOptions = DEFAULTS,
@@ -260,6 +213,7 @@ def inspect(
             denoiser,
             noise=noise,
             maps=maps,
+            vacuum=vacuum,
             repeats=repeats,
             seed=seed,
             options=options,
@@ -268,15 +222,20 @@ def inspect(
     )
 
 
-def _chosen(names: Sequence[str] | None) -> list[MapMaker]:
+def _chosen(names: Sequence[str | MapMaker] | None) -> list[MapMaker]:
     known = {maker.name: maker for maker in MAKERS}
     if names is None:
         return list(known.values())
-    for name in names:
-        if name not in known:
+    chosen = []
+    for name in dict.fromkeys(names):
+        if isinstance(name, MapMaker):
+            chosen.append(name)
+        elif name in known:
+            chosen.append(known[name])
+        else:
             msg = f"There is no map {name!r}. {did_you_mean(name, known)}"
             raise ParameterError(msg)
-    return [known[name] for name in dict.fromkeys(names)]
+    return chosen
 
 
 def _check_denoiser(
@@ -300,97 +259,3 @@ def _check_denoiser(
             "were taken away. Give the denoiser, preset and values that made it."
         )
         raise ParameterError(msg)
-
-
-def _residuals(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    checks = yield from iter_residual_checks(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        replicates=max(4, subject.repeats // 2),
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=checks.maps, verdicts=checks.verdicts)
-
-
-def _bootstrap(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_bootstrap(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        repeats=subject.repeats,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
-
-
-def _risk(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_risk(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
-
-
-def _halves(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_halves(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
-
-
-#: Everything that is made, in the order in which it is shown.
-MAKERS: Final[list[MapMaker]] = [
-    MapMaker(
-        name="bootstrap",
-        title="Expected error by denoising again",
-        needs_denoiser=True,
-        make=_bootstrap,
-    ),
-    MapMaker(
-        name="residuals",
-        title="What was taken away",
-        needs_denoiser=False,
-        make=_residuals,
-    ),
-    MapMaker(
-        name="risk",
-        title="Unbiased estimate of the error",
-        needs_denoiser=True,
-        make=_risk,
-    ),
-    MapMaker(
-        name="halves",
-        title="Agreement of two halves of the electrons",
-        needs_denoiser=True,
-        make=_halves,
-    ),
-]

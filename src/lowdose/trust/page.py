@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import lowdose
+from lowdose.trust.evidence_verdicts import column_rows
 from lowdose.trust.panels import panel, single
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lowdose.trust.evidence_result import ColumnEvidence
     from lowdose.trust.inspection import Inspection
     from lowdose.trust.maps import TrustMap
     from lowdose.trust.residual_verdicts import Verdict
@@ -28,6 +30,7 @@ table { border-collapse: collapse; } td, th { padding: .2rem .8rem .2rem 0;
 .doubtful::before { content: "?  doubtful: "; color: #8a5a00; font-weight: bold; }
 .bad::before { content: "\\2717  bad: "; color: #9c1c00; font-weight: bold; }
 .caveat { border-left: 4px solid #8a5a00; padding-left: .7rem; }
+.columns { max-height: 30rem; overflow-y: auto; }
 pre { overflow-x: auto; background: #f4f4f4; padding: .7rem; }
 """
 
@@ -60,6 +63,7 @@ def to_html(inspection: Inspection) -> str:
         _image(overview, "Noisy image, denoised image and all maps"),
         "<h2>The maps</h2>",
         *(_section(one) for one in inspection.maps),
+        *_columns(inspection.evidence),
         *_left_out(inspection.left_out),
         *_numbers(inspection.numbers),
         "<h2>Provenance</h2>",
@@ -119,6 +123,45 @@ def _verdicts(verdicts: Iterable[Verdict]) -> list[str]:
         for one in verdicts
     ]
     return ["<table>", *rows, "</table>"] if rows else ["<p>No checks were made.</p>"]
+
+
+def _columns(evidence: ColumnEvidence | None) -> list[str]:
+    """Return every column as a row of a table, the least evidence first."""
+    if evidence is None:
+        return []
+    heads = (
+        "column",
+        "x, y [px]",
+        "x, y [nm]",
+        "evidence [nats]",
+        "q",
+        "height [e-/px]",
+        "verdict",
+    )
+    lines = []
+    for row in column_rows(evidence):
+        cells = (
+            str(row["column"]),
+            f"{row['x_px']:.2f}, {row['y_px']:.2f}",
+            "not known"
+            if row["x_nm"] is None
+            else f"{row['x_nm']:.3f}, {row['y_nm']:.3f}",
+            f"{row['evidence_nats']:.2f}",
+            f"{row['q']:.2g}",
+            f"{_text(row['height_electrons_per_px'])} "
+            f"± {_text(row['height_error_electrons_per_px'])}",
+            row["verdict"],
+        )
+        lines.append(f"<tr>{''.join(f'<td>{html.escape(c)}</td>' for c in cells)}</tr>")
+    head = "".join(f"<th>{html.escape(one)}</th>" for one in heads)
+    return [
+        "<h2>Atomic columns</h2>",
+        "<p>The least evidence first. Above 0 the counts want the column, below 0 they "
+        "want it gone; q below 0.05: supported at a false discovery rate of 5 %.</p>",
+        f'<div class="columns"><table><tr>{head}</tr>',
+        *lines,
+        "</table></div>",
+    ]
 
 
 def _left_out(left_out: Mapping[str, str]) -> list[str]:

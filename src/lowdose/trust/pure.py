@@ -62,8 +62,10 @@ if TYPE_CHECKING:
 
 Probe = Literal["thinning", "signs"]
 
-#: Share of the electrons that the denoiser is given when it is probed by thinning.
-KEPT: Final = 0.9
+#: Share of the electrons that the denoiser is given when it is probed by thinning. With
+#: 0.9 total variation seems to follow the noise of 0.1 e-/px by 7 % more than it does,
+#: which makes 1.5 dB of its error.
+KEPT: Final = 0.97
 #: Step of the probing by signs [standard deviations of the noise].
 _STEP: Final = 0.3
 #: Reach of the averages that may be chosen [px].

@@ -13,8 +13,7 @@ class Check:
     Parameters
     ----------
     name : str
-        As in :data:`lowdose.trust.inspection.MAKERS`, or one of the two that are
-        made here: ``"evidence"`` and ``"deviance"``.
+        As in :data:`lowdose.trust.makers.MAKERS`.
     title : str
         What the box says.
     help : str
@@ -35,9 +34,6 @@ class Check:
     shown: tuple[str, ...] = ()
 
 
-EVIDENCE: Final = "evidence"
-DEVIANCE: Final = "deviance"
-
 CHECKS: Final[tuple[Check, ...]] = (
     Check(
         name="bootstrap",
@@ -48,14 +44,14 @@ CHECKS: Final[tuple[Check, ...]] = (
         shown=("expected error",),
     ),
     Check(
-        name=EVIDENCE,
+        name="evidence",
         title="Evidence for every atomic column",
         help="Tests on the noisy counts whether each column of the denoised image\n"
         "is there, against its own surroundings and against vacuum.",
         shown=("evidence",),
     ),
     Check(
-        name=DEVIANCE,
+        name="deviance",
         title="Local deviance",
         help="Where the counts contradict the denoised image: the standard score of\n"
         "the electrons counted round every pixel.",

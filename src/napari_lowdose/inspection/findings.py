@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lowdose.trust.residual_verdicts import Verdict
-
 if TYPE_CHECKING:
-    from lowdose.trust.deviance import LocalDeviance
     from lowdose.trust.equivalent import EquivalentFilter
-    from lowdose.trust.evidence import ColumnEvidence
     from lowdose.trust.inspection import Inspection
     from lowdose.trust.maps import TrustMap
-
-#: Share of undecided columns from which on the picture as a whole is doubtful.
-_UNDECIDED: Final = 0.1
-#: Significance of the largest score of a map, and share of pixels beyond what noise
-#: does from which on the image is called bad rather than doubtful.
-_LARGEST: Final = 0.05
-_BEYOND: Final = 0.01
 
 #: Units that are too long for a title over a picture.
 _SHORT: Final = {"standard deviations": "σ"}
@@ -30,94 +19,6 @@ _SHORT: Final = {"standard deviations": "σ"}
 #: Okabe-Ito set, which readers with deficient colour vision tell apart.
 _MARKS: Final = {"good": "✓", "doubtful": "?", "bad": "✗"}
 _COLOURS: Final = {"good": "#009e73", "doubtful": "#e69f00", "bad": "#d55e00"}
-
-
-def evidence_verdict(evidence: ColumnEvidence) -> Verdict:
-    """Return how many columns the counts support, in words."""
-    total = len(evidence.columns)
-    numbers = {
-        name: evidence.verdicts.count(name)
-        for name in ("supported", "contradicted", "undecided")
-    }
-    supported, gone = numbers["supported"], numbers["contradicted"]
-    share = (
-        f"all {total} columns"
-        if supported == total
-        else (f"{supported} of {total} columns")
-    )
-    sentence = f"The counts support {share} and contradict {gone or 'none'}"
-    if numbers["undecided"]:
-        sentence += f"; for {numbers['undecided']} they are too few to tell"
-    sentence += " (false discovery rate 5\N{NO-BREAK SPACE}%)."
-    if not evidence.independent:
-        sentence += (
-            " They were tested on the counts that made them, which speaks for them too "
-            "loudly."
-        )
-    if numbers["contradicted"]:
-        level = "bad"
-    elif not evidence.independent or numbers["undecided"] > _UNDECIDED * total:
-        level = "doubtful"
-    else:
-        level = "good"
-    return Verdict(
-        check="atomic columns",
-        level=level,  # type: ignore[arg-type]  # one of the three, by the lines above
-        sentence=sentence,
-        numbers={"columns": total, **numbers},
-    )
-
-
-def evidence_numbers(evidence: ColumnEvidence) -> dict[str, Any]:
-    """Return every column as one line of text, as JSON types."""
-    columns = evidence.columns
-    lines = [
-        f"{x:.2f}, {y:.2f}, {llr:.2f}, {q:.2g}, {height:.3g}, {verdict}"
-        for (y, x), llr, q, height, verdict in zip(
-            columns.positions,
-            evidence.llr,
-            evidence.q,
-            evidence.height,
-            evidence.verdicts,
-            strict=True,
-        )
-    ]
-    return {
-        "spacing [px]": columns.spacing,
-        "scale [px]": columns.scale,
-        "vacuum [e-/px]": None if evidence.vacuum is None else evidence.vacuum.rate,
-        "x [px], y [px], evidence [nats], q, height [e-/px], verdict": lines,
-    }
-
-
-def deviance_verdict(deviance: LocalDeviance, *, independent: bool) -> Verdict:
-    """Return whether the counts contradict the denoised image anywhere, in words."""
-    (shown,) = deviance.maps
-    beyond = float(shown.numbers["share beyond the threshold"])
-    facts = (
-        f"(largest score {deviance.largest:.1f} σ; noise alone passes "
-        f"{deviance.threshold:.1f} σ in one image of twenty)"
-    )
-    if deviance.p_largest <= _LARGEST:
-        level = "bad" if beyond > _BEYOND else "doubtful"
-        sentence = (
-            f"The counts contradict the denoised image in {beyond:.1%} of the pixels "
-            f"{facts}."
-        )
-    elif independent:
-        level, sentence = "good", f"Nowhere do the counts contradict it {facts}."
-    else:
-        level = "doubtful"
-        sentence = (
-            f"No contradiction is seen {facts}, but the denoised image was made of "
-            "the same counts and has followed them."
-        )
-    return Verdict(
-        check="local deviance",
-        level=level,  # type: ignore[arg-type]  # one of the three, by the lines above
-        sentence=sentence,
-        numbers=dict(shown.numbers),
-    )
 
 
 def in_words(inspection: Inspection) -> str:

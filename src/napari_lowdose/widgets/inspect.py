@@ -32,6 +32,7 @@ from napari_lowdose._result import frame_number
 from napari_lowdose._settings import read_settings, use_models_folder
 from napari_lowdose.inspection.cells import Cells
 from napari_lowdose.inspection.exporting import ExportRequest
+from napari_lowdose.inspection.framing import Framing
 from napari_lowdose.inspection.job import Inspected, InspectRequest
 from napari_lowdose.inspection.picking import Clicks, FilterRequest
 from napari_lowdose.inspection.view import InspectionView
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 _ACROSS: Final = 12
 #: Distance of a click from a column that still means it, in radii of a column.
 _NEAR: Final = 1.5
-#: Share of the width of its cell that a picture takes, beside its colour bar.
-_ROOM: Final = 0.84
 
 
 class InspectWidget(TeardownOnClose):
@@ -77,7 +76,7 @@ class InspectWidget(TeardownOnClose):
         self._inspected: Inspected | None = None
         self._filter: EquivalentFilter | None = None
         self._cells: Cells | None = None
-        self._fit = 1.0
+        self._framing = Framing(viewer)
         self._wanted: tuple[int, int] | None = None
         self._status = ""
         self.choices = InspectChoices(viewer, settings)
@@ -143,7 +142,7 @@ class InspectWidget(TeardownOnClose):
             self.view.leave()
         elif self._cells is not None and not self.view.active:
             self._show_cells()
-            self._fit_pictures()
+            self._framing.fit(self._cells)
         self._render()
 
     def show_found(self, found: Inspected) -> None:
@@ -157,7 +156,7 @@ class InspectWidget(TeardownOnClose):
             return
         self._show_cells()
         if before is None or before.request.source.uid != found.request.source.uid:
-            self._fit_pictures()
+            self._framing.fit(self._cells)
 
     def show_column(self, number: int) -> None:
         """Mark an atomic column, and bring it to the middle of every picture."""
@@ -169,7 +168,8 @@ class InspectWidget(TeardownOnClose):
         self._cells.choose(row, column)
         if self.view.active:
             across = _ACROSS * (columns.spacing or 4 * columns.radius)
-            self._zoom_to(row, column, max(columns.shape) / across)
+            times = max(columns.shape) / across
+            self._framing.zoom_to(self._cells, row, column, times)
 
     def pick(self, row: int, column: int) -> None:
         """Mark a pixel and its column, and find its filter where that is asked for."""
@@ -295,26 +295,6 @@ class InspectWidget(TeardownOnClose):
         nearest = int(distance.argmin())
         if distance[nearest] <= _NEAR * columns.radius:
             self.results.table.select(nearest, quietly=True)
-
-    def _zoom_to(self, row: float, column: float, times: float) -> None:
-        assert self._cells is not None
-        camera = self._viewer.scene.camera
-        y, x = self._cells.in_world(row, column)
-        camera.center = (*tuple(camera.center)[:-2], y, x)
-        camera.zoom = max(float(camera.zoom), self._fit * max(1.0, times))
-
-    def _fit_pictures(self) -> None:
-        """Show whole pictures, with room for their colour bars on the right."""
-        self._viewer.reset_view()
-        camera = self._viewer.scene.camera
-        assert self._cells is not None
-        left, right = self._cells.in_world(0, 0)[1], self._cells.in_world(0, 1)[1]
-        width = (right - left) * self._cells.width
-        camera.zoom *= _ROOM
-        # The picture ends where it ended, and the room is on one side of it.
-        *before, x = tuple(camera.center)
-        camera.center = (*before, x + width * (1 - _ROOM) / (2 * _ROOM))
-        self._fit = float(camera.zoom)
 
     def _show_cells(self) -> None:
         if self._cells is None:

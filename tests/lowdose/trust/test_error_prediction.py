@@ -146,7 +146,7 @@ def test_a_stop_is_heard_between_runs(rng, gaussian):
     stop = False
     job = iter_bootstrap(noisy, clean, gaussian, should_stop=lambda: stop)
     progress = next(job)
-    assert (progress.done, progress.total) == (1, 20)
+    assert (progress.done, progress.total) == (1, 29)
     stop = True
     with pytest.raises(Cancelled):
         next(job)
