@@ -3,8 +3,9 @@
 The protocol: images drawn by formulas (lowdose.simulation.procedural, the kinds in
 turn) are given Poisson noise at several doses. The true error of every pixel is the
 root mean square over 100 noise instances. The map is predicted from one further
-instance alone, by the bootstrap mended with an unbiased error, and by the plain
-bootstrap. Reported per dose and denoiser, over all pixels of all images:
+instance alone, by the bootstrap mended with its own bootstrap and with an unbiased
+error (lowdose.trust.error_model), and by the plain bootstrap. Reported per dose and
+denoiser, over all pixels of all images:
 
 - the correlation of predicted and true map, and the same after averaging both over
   4 x 4 pixels (where fine detail is lost, which pixel suffers is chance);
@@ -45,6 +46,7 @@ DENOISERS: dict[str, dict[str, Any]] = {
     "general": {},
 }
 BINS = 10
+IMAGES, SIZE = 5, 192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +129,26 @@ def run(
     *,
     doses: Sequence[float] = DOSES,
     names: Sequence[str] = tuple(DENOISERS),
-    images: int = 5,
-    size: int = 192,
+    images: int = IMAGES,
+    size: int = SIZE,
     instances: int = 100,
     repeats: int = 16,
+    path: Path | None = None,
 ) -> list[Row]:
-    """Score every denoiser at every dose."""
-    rows = []
-    for name in names:
-        for dose in doses:
+    """Score every denoiser at every dose; what is in the file already is kept."""
+    setting = {
+        "seed": SEED,
+        "images": images,
+        "size": size,
+        "instances": instances,
+        "repeats": repeats,
+    }
+    rows = read(path, setting)
+    done = {(row.denoiser, row.dose) for row in rows}
+    for dose in doses:
+        for name in names:
+            if (name, dose) in done:
+                continue
             mended, plain, true = predicted_and_true(
                 name,
                 dose,
@@ -147,7 +160,20 @@ def run(
             for method, maps in (("mended", mended), ("plain", plain)):
                 scores = score(maps, true)
                 rows.append(Row(denoiser=name, dose=dose, method=method, **scores))
+            if path is not None:
+                record = {**setting, "rows": [asdict(row) for row in rows]}
+                path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return rows
+
+
+def read(path: Path | None, setting: dict[str, Any]) -> list[Row]:
+    """Return the rows of an earlier run of the same setting that was interrupted."""
+    if path is None or not path.exists():
+        return []
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if any(record.get(key) != value for key, value in setting.items()):
+        sys.exit(f"{path} is of another setting; give another file, or remove it.")
+    return [Row(**{**row, "ratios": tuple(row["ratios"])}) for row in record["rows"]]
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
@@ -161,7 +187,7 @@ def to_markdown(rows: Sequence[Row]) -> str:
         f"| {r.denoiser} | {r.dose:g} | {r.method} | {r.correlation:.2f} | "
         f"{r.correlation_binned:.2f} | {' '.join(f'{x:.2f}' for x in r.ratios)} | "
         f"{'yes' if r.calibrated else 'no'} |"
-        for r in rows
+        for r in sorted(rows, key=lambda r: (r.method, r.dose, r.denoiser))
     ]
     return "\n".join(lines) + "\n"
 
@@ -171,11 +197,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--doses", type=float, nargs="+", default=list(DOSES))
     parser.add_argument("--denoisers", nargs="+", default=list(DENOISERS))
-    parser.add_argument("--images", type=int, default=5)
-    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--images", type=int, default=IMAGES)
+    parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--instances", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=16)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="kept up to date; a run goes on")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args(arguments)
     rows = run(
@@ -185,10 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size=options.size,
         instances=options.instances,
         repeats=options.repeats,
+        path=options.json,
     )
-    if options.json:
-        record = {"seed": SEED, "rows": [asdict(row) for row in rows]}
-        options.json.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     if options.markdown:
         options.markdown.write_text(to_markdown(rows), encoding="utf-8")
     print(to_markdown(rows), end="")
