@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from lowdose.errors import InvalidImageError, ParameterError
+from lowdose.noise import NoiseModel, estimate_noise, looks_like_counts, noise_sigma
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+#: How far an estimated gain may be from one in a frame of electron counts.
+_GAIN_ERROR: Final = 0.25
 
 
 def as_frame(image: ArrayLike) -> NDArray[np.float64]:
@@ -99,3 +104,25 @@ def significant_noise(frame: NDArray[np.float64], sigma: float) -> bool:
     """
     largest = float(np.abs(frame).max())
     return sigma > float(np.finfo(np.float32).eps) * largest
+
+
+def recognised_noise(frame: NDArray[np.float64]) -> NoiseModel:
+    """Return the noise of a frame: that of electron counts, or what is estimated.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (H, W), float64
+        Finite values.
+
+    Returns
+    -------
+    NoiseModel
+        Gain 1 and nothing else where the frame looks like electron counts, unless the
+        estimate says clearly that it has another gain. Gain and read noise 0 for
+        a frame without noise.
+    """
+    if noise_sigma(frame) == 0:
+        return NoiseModel(gain=0.0)
+    estimate = estimate_noise(frame)
+    off = estimate.method == "line" and abs(estimate.model.gain - 1) > _GAIN_ERROR
+    return NoiseModel() if looks_like_counts(frame) and not off else estimate.model

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from lowdose.filters.arguments import as_frame
+from lowdose.filters.arguments import as_frame, recognised_noise
 from lowdose.filters.spec import FilterSpec, Frame, Values
-from lowdose.noise import NoiseModel, estimate_noise, looks_like_counts, noise_sigma
+from lowdose.noise import NoiseModel, noise_sigma
 from lowdose.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -262,11 +262,8 @@ def _band(
 def _measure(frame: Frame, values: Values) -> dict[str, float]:
     if values["vst"] != "none":  # what is left is uniform
         return {"read_noise_left": noise_sigma(frame)}
-    if values["noise"] == "counts" or looks_like_counts(frame):
-        return {"gain_here": 1.0, "offset_here": 0.0, "read_noise_here": 0.0}
-    if noise_sigma(frame) == 0:
-        return {"gain_here": 0.0, "offset_here": 0.0, "read_noise_here": 0.0}
-    model = estimate_noise(frame).model
+    counts = values["noise"] == "counts"
+    model = NoiseModel() if counts else recognised_noise(frame)
     return {
         "gain_here": model.gain,
         "offset_here": model.offset,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lowdose.filters.spec import Frame
 
-#: Widest margin over which a frame fades to its mean [px].
+#: Widest margin in which a frame goes on and fades to its mean [px].
 _MARGIN: Final = 64
 #: Power, in units of the background, from which a pixel of a spectrum is no noise for
 #: the estimate of the background; of noise alone 0.7 % are left out.
@@ -100,8 +100,8 @@ class Spectrum:
 def spectrum_of(frame: Frame) -> Spectrum:
     """Transform a frame, without the cross that its border would make.
 
-    The frame goes on as its mirror image, which fades to the mean of the frame over an
-    eighth of its length (at most 64 px): opposite borders then do not meet in a step.
+    The frame goes on as its mirror image, over a quarter of its length (at most 64 px),
+    and fades to its mean there: opposite borders then do not meet in a step.
 
     Parameters
     ----------
@@ -111,16 +111,18 @@ def spectrum_of(frame: Frame) -> Spectrum:
     mean = float(frame.mean())
     pads, fades, padded, margin = [], [], [], []
     for length in frame.shape:
-        fade = min(_MARGIN, max(length // 8, min(8, length - 1)))
-        total = int(next_fast_len(length + 2 * fade, real=True))
-        extra = total - length - 2 * fade
-        ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / max(fade, 1))
-        pads.append((fade, fade))
+        edge = min(_MARGIN, max(length // 4, min(8, length - 1)))
+        total = int(next_fast_len(length + 2 * edge, real=True))
+        extra = total - length - 2 * edge
+        # Along the outer half of the margin, so that the border itself is whole.
+        phase = (np.arange(edge) + 0.5) / max(edge / 2, 0.5)
+        ramp = 0.5 - 0.5 * np.cos(np.pi * np.minimum(phase, 1.0))
+        pads.append((edge, edge))
         fades.append(
             np.concatenate([ramp, np.ones(length), ramp[::-1], np.zeros(extra)])
         )
         padded.append(total)
-        margin.append(fade)
+        margin.append(edge)
     wide = np.pad(frame - mean, pads, mode="reflect")
     wide = np.pad(
         wide, [(0, total - n) for total, n in zip(padded, wide.shape, strict=True)]

@@ -19,10 +19,10 @@ from lowdose.errors import (
     did_you_mean,
 )
 from lowdose.filters import FILTERS, make
-from lowdose.filters.arguments import as_frame
+from lowdose.filters.arguments import as_frame, recognised_noise
 from lowdose.filters.searching import FINEST, SEARCH, STARTS, search
 from lowdose.metrics.thinned import full_dose_error_terms
-from lowdose.noise import NoiseModel, estimate_noise, looks_like_counts, thin
+from lowdose.noise import NoiseModel, thin
 from lowdose.parameters import resolve
 from lowdose.progress import Clock, Progress, ShouldStop, never
 
@@ -165,7 +165,7 @@ def tune_by_thinning(
     whole = as_frame(frame)
     top, left = (max(0, (length - _EDGE) // 2) for length in whole.shape)
     counts = whole[top : top + _EDGE, left : left + _EDGE].astype(np.float32)
-    model = _noise_of(whole) if noise is None else noise
+    model = recognised_noise(whole) if noise is None else noise
     if model.gain == 0 and model.read_noise == 0:
         msg = "The frame has no noise, so there is nothing to tune a filter for."
         raise InvalidImageError(msg)
@@ -368,10 +368,6 @@ def _axes(name: str) -> Mapping[str, Any]:
 def _within(parameter: Parameter, value: Any) -> bool:
     low, high = parameter.minimum, parameter.maximum
     return (low is None or value >= low) and (high is None or value <= high)
-
-
-def _noise_of(frame: NDArray[np.float64]) -> NoiseModel:
-    return NoiseModel() if looks_like_counts(frame) else estimate_noise(frame).model
 
 
 def _risk(
