@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from lowdose.errors import ParameterError, WeightsError, did_you_mean
@@ -137,6 +137,8 @@ class ModelCard:
     sampling : Sampling or None
         Pixel sizes that the network works at; None where it takes any. Halo, tile
         and all else of the input then count in its pixels.
+    views : {"1", "2", "4", "8"}
+        Over how many mirrored and turned views it averages by default.
     details : mapping
         Everything else on the card: valid pixel size [nm] and dose [e-/px],
         training, measured numbers with the command that printed them.
@@ -165,6 +167,7 @@ class ModelCard:
     bytes_per_pixel: float = 512.0
     normalisation: Normalisation = "mean-and-noise"
     sampling: Sampling | None = None
+    views: str = "1"
     details: Mapping[str, Any] = field(default_factory=dict)
     group: str = "yours"
 
@@ -173,7 +176,7 @@ class ModelCard:
         """What a user can set."""
         noise = _NOISE if self.options.get("conditions") else ()
         binning = (_BINNING,) if self.sampling is not None else ()
-        return (*binning, *noise, _VIEWS)
+        return (*binning, *noise, replace(_VIEWS, default=self.views))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON types, without the folder."""
@@ -291,6 +294,7 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
         frames=_size(input_, "frames", 1),
         bytes_per_pixel=float(_size(input_, "bytes_per_pixel", 1)),
         normalisation=_normalisation(input_),
+        views=_views(input_),
         sampling=(
             Sampling.from_table(_entry(table, "sampling", dict))
             if "sampling" in table
@@ -321,6 +325,14 @@ def _normalisation(table: Mapping[str, Any]) -> Normalisation:
     near = did_you_mean(str(kind), get_args(Normalisation))
     msg = f"normalisation={kind!r} is not known. {near}"
     raise ParameterError(msg)
+
+
+def _views(table: Mapping[str, Any]) -> str:
+    views = table.get("views", 1)
+    if isinstance(views, bool) or str(views) not in _VIEWS.choices:
+        msg = f"views={views!r} must be one of {', '.join(_VIEWS.choices)}."
+        raise ParameterError(msg)
+    return str(views)
 
 
 def _size(table: Mapping[str, Any], key: str, low: int) -> int:

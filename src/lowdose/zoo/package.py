@@ -58,7 +58,8 @@ def save_model(
     normalisation : str, optional
         What the network sees.
     extra : mapping, optional
-        Further tables of the card.
+        Further tables of the card. What its table ``input`` says goes before what is
+        measured of the network: such as ``tile``, ``overlap`` and ``views``.
 
     Returns
     -------
@@ -71,7 +72,12 @@ def save_model(
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, part)
     sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
-    input_ = describe_input(architecture, options) | {"normalisation": normalisation}
+    extra = dict(extra or {})
+    input_ = {
+        **describe_input(architecture, options),
+        "normalisation": normalisation,
+        **extra.pop("input", {}),
+    }
     card = {
         "format": FORMAT,
         "name": name,
@@ -87,7 +93,7 @@ def save_model(
         },
         "input": input_,
         "training": dict(training),
-        **(extra or {}),
+        **extra,
     }
     card_part = folder / f".{CARD}.part"
     card_part.write_text(tomli_w.dumps(card), encoding="utf-8")

@@ -11,7 +11,7 @@ OPTIONS = {"scales": 2, "base": 4, "residual": True, "conditions": 2}
 def make_model():
     """Return a function that writes a model folder with a small random network."""
 
-    def make(folder, *, name="tiny", sampling=None, **options):
+    def make(folder, *, name="tiny", sampling=None, inputs=None, **options):
         torch.manual_seed(0)
         options = {**OPTIONS, **options}
         return save_model(
@@ -24,7 +24,10 @@ def make_model():
             architecture="unet2",
             options=options,
             training={"steps": 0},
-            extra=None if sampling is None else {"sampling": sampling},
+            extra={
+                **({} if sampling is None else {"sampling": sampling}),
+                **({} if inputs is None else {"input": inputs}),
+            },
         )
 
     return make

@@ -191,6 +191,20 @@ def test_derivatives_are_those_of_the_full_grid(model, waves):
         assert slope == pytest.approx(float(weights[0][place]), abs=2e-4)
 
 
+def test_a_card_says_over_how_many_views_to_average(make_model, tmp_path):
+    folder = make_model(tmp_path / "eight", inputs={"views": 8, "tile": 64})
+    denoiser = zoo.load_model(folder)
+    assert denoiser.values["views"] == "8"
+    assert denoiser.needs.tile == 64
+    assert zoo.load_model(folder, views="2").values["views"] == "2"
+
+
+def test_views_that_there_are_not_are_refused(make_model, tmp_path):
+    folder = make_model(tmp_path / "three", inputs={"views": 3})
+    with pytest.raises(WeightsError, match="views=3"):
+        zoo.load_model(folder)
+
+
 def test_a_card_without_sampling_has_no_binning(make_model, tmp_path):
     plain = zoo.load_model(make_model(tmp_path / "plain"))
     assert "binning" not in plain.values
