@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import lowdose
 from lowdose.cli import (
     bench,
+    benchmark,
     compare,
     demo,
     denoise,
@@ -62,6 +63,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     info,
     simulate,
     train,
+    benchmark,
     bench,
     demo,
 )

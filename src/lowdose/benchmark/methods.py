@@ -1,0 +1,121 @@
+"""What is compared: denoisers with their parameters, tuned filters, the counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from lowdose.batch.spec import DenoiserSpec
+from lowdose.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_TUNED: Final = "tuned:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One row of a comparison.
+
+    Parameters
+    ----------
+    label : str
+        What it is called, as the user wrote it.
+    spec : DenoiserSpec or None
+        How to load it. None: the counts are left as they are.
+    tuned : bool, optional
+        Whether the other parameters are tuned on separate images, at each dose.
+    """
+
+    label: str
+    spec: DenoiserSpec | None
+    tuned: bool = False
+
+    def with_values(self, values: Mapping[str, Any]) -> DenoiserSpec:
+        """Return how to load it with tuned values; given ones go before them."""
+        assert self.spec is not None
+        return DenoiserSpec(
+            name=self.spec.name,
+            preset=self.spec.preset,
+            values={**values, **self.spec.values},
+        )
+
+
+#: The counts themselves, which every comparison has.
+NOISY: Final = Method(label="noisy", spec=None)
+
+
+def parse_method(text: str) -> Method:
+    """Return the method that a user wrote.
+
+    Parameters
+    ----------
+    text : str
+        ``"NAME"``, ``"NAME:key=value,key=value"`` or ``"tuned:NAME"``, also with
+        values, which are then kept. The key ``preset`` names a preset. NAME is that of
+        the catalogue, or the path of a model folder.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    ParameterError
+        If a setting is no ``key=value``, or a network was to be tuned.
+    UnknownDenoiserError
+        If there is no such denoiser.
+    """
+    from lowdose import catalogue
+
+    if text == NOISY.label:
+        return NOISY
+    tuned = text.startswith(_TUNED)
+    name, settings = _parted(text.removeprefix(_TUNED))
+    values: dict[str, str] = {}
+    for pair in filter(None, settings.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or not value:
+            msg = (
+                f"{pair!r} in {text!r} is no key=value. Write for instance "
+                "gaussian:sigma=2, or gaussian:preset=ede2018."
+            )
+            raise ParameterError(msg)
+        values[key] = value
+    info = catalogue.describe(name)
+    if tuned and info.group != "classical":
+        msg = f"{text!r}: {name} is a network, which is not tuned. Leave out 'tuned:'."
+        raise ParameterError(msg)
+    known = {parameter.name for parameter in info.parameters}
+    preset = values.pop("preset") if "preset" in values.keys() - known else None
+    spec = DenoiserSpec(name=name, preset=preset, values=values)
+    spec.load()  # raises where a value or the preset is not allowed
+    return Method(label=text, spec=spec, tuned=tuned)
+
+
+def parse_methods(texts: Iterable[str]) -> tuple[Method, ...]:
+    """Return the methods, the noisy counts first, each once."""
+    parsed = [NOISY, *(parse_method(text) for text in texts)]
+    return tuple({method.label: method for method in parsed}.values())
+
+
+def is_network(method: Method) -> bool:
+    """Return whether a method is a network, as opposed to a filter."""
+    from lowdose import catalogue
+
+    if method.spec is None:
+        return False
+    return catalogue.describe(method.spec.name).card is not None
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Part the name, which may be a path with a colon in it, from the rest."""
+    from pathlib import Path
+
+    if Path(text).is_dir():
+        return text, ""
+    head, colon, tail = text.rpartition(":")
+    if colon and ("=" in tail or not tail):
+        return head, tail
+    return (text, "") if "=" not in text else (head, tail)

@@ -1,0 +1,273 @@
+"""Atoms and vacuum: what a denoised lattice image must have, and must not have."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from lowdose.errors import InvalidImageError
+from lowdose.metrics.columns import score_columns
+from lowdose.trust.columns import Columns, find_columns
+from lowdose.trust.surface import surface_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lowdose.micrograph import Micrograph
+
+#: Largest distance between a found column and the true one [nm]: 10 px of SBD's
+#: images, as in its demonstration of surface metrics; never more than half the spacing.
+TOLERANCE: Final = 0.061
+#: The vacuum begins this far from every true column [nm].
+VACUUM_FROM: Final = 0.3
+#: Limits of the distances by which the error in vacuum is told [nm].
+DISTANCES: Final = (0.3, 0.5, 0.8, 1.2, math.inf)
+#: Weakest answer of a column, and of anything that a found one may have come from, as
+#: a share of the strong ones.
+_THRESHOLD: Final = 0.25
+_FAINT: Final = 0.05
+#: Smallest region of vacuum, as a share of the image, and how far its mean may be from
+#: the intensity of the vacuum, as a share of that.
+_SMALLEST: Final = 0.01
+_OFF: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Structure:
+    """What a clean image shows.
+
+    Parameters
+    ----------
+    columns : Columns
+        Atomic columns.
+    surface : ndarray, shape (N,), bool
+        Which of them lie on the outline of the specimen.
+    tolerance : float
+        Largest distance of a found column from its true one [px].
+    vacuum : ndarray, shape (H, W), bool
+        Pixels of the vacuum.
+    distance : ndarray, shape (H, W), float32
+        To the nearest column [nm].
+    faint : ndarray, shape (M, 2)
+        Everything that could pass for a column [px], fringes in vacuum included.
+    """
+
+    columns: Columns
+    surface: NDArray[np.bool_]
+    tolerance: float
+    vacuum: NDArray[np.bool_]
+    distance: NDArray[np.float32]
+    faint: NDArray[np.float64]
+
+
+def true_structure(
+    clean: Micrograph, *, vacuum: float, polarity: Literal["auto", "bright", "dark"]
+) -> Structure | None:
+    """Find the columns and the vacuum of a clean image.
+
+    Parameters
+    ----------
+    clean : Micrograph, shape (H, W)
+        With its pixel size.
+    vacuum : float
+        Intensity of the vacuum.
+    polarity : {"auto", "bright", "dark"}
+        Of the columns.
+
+    Returns
+    -------
+    Structure or None
+        None where no columns are seen.
+    """
+    sizes = clean.calibration.pixel_size("nm")
+    assert sizes is not None
+    size = math.sqrt(sizes[0] * sizes[1])
+    try:
+        columns = find_columns(clean, threshold=_THRESHOLD, polarity=polarity)
+        faint = find_columns(
+            clean,
+            scale_px=columns.scale,
+            threshold=_FAINT,
+            polarity="bright" if columns.sign > 0 else "dark",
+        )
+        surface = surface_columns(columns)
+    except InvalidImageError:
+        return None
+    spacing = columns.spacing
+    assert spacing is not None  # a surface has three columns at least
+    pixels = np.asarray(clean, np.float64)
+    y, x = np.indices(pixels.shape)
+    points = np.stack([y.ravel(), x.ravel()], 1)
+    nearest = cKDTree(columns.positions).query(points)[0].reshape(pixels.shape) * size
+    return Structure(
+        columns=columns,
+        surface=surface,
+        tolerance=min(TOLERANCE / size, spacing / 2),
+        vacuum=_vacuum(pixels, nearest > VACUUM_FROM, vacuum),
+        distance=nearest.astype(np.float32),
+        faint=faint.positions,
+    )
+
+
+def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
+    """Score the columns of a denoised image.
+
+    Columns are looked for at the size and polarity of the true ones. Surface columns
+    are scored in two ways: the outline of the found columns against that of the true
+    ones, by alpha shapes on either, as SBD do; and whether the true surface columns
+    are there, and those on the found outline are real, whatever the outline does.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the clean image.
+    estimate : Micrograph, shape (H, W)
+        Denoised counts.
+
+    Returns
+    -------
+    dict
+        Of JSON types; None where there is nothing to score.
+    """
+    true = structure.columns
+    found = _found(true, estimate)
+    positions = np.zeros((0, 2)) if found is None else found.positions
+    scores = score_columns(
+        positions,
+        true.positions,
+        tolerance=structure.tolerance,
+        pixel_size=true.pixel_size,
+    )
+    error = scores.position_error_pm
+    return {
+        "true_columns": len(true),
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "jaccard": scores.jaccard,
+        "position_error_pm": None if error is None or math.isnan(error) else error,
+        **_surface_values(structure, found, scores.pairs),
+        "invented_columns": scores.invented,
+        "missed_columns": scores.missed,
+        "invented_in_vacuum": _in_vacuum(structure, positions),
+    }
+
+
+def vacuum_values(
+    structure: Structure,
+    estimate: NDArray[np.floating[Any]],
+    truth: NDArray[np.floating[Any]],
+) -> dict[str, Any]:
+    """Return the error in the vacuum, by the distance from the nearest column.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the clean image.
+    estimate, truth : ndarray, shape (H, W)
+        In the same counts.
+
+    Returns
+    -------
+    dict
+        ``vacuum_rms`` and ``vacuum_rms_0.3`` and so on, root mean squares in the units
+        of the images; None where there is no vacuum that far.
+    """
+    difference = np.square(estimate.astype(np.float64) - truth)
+    values: dict[str, Any] = {"vacuum_rms": _root(difference[structure.vacuum])}
+    for low, high in itertools.pairwise(DISTANCES):
+        ring = (
+            structure.vacuum & (structure.distance > low) & (structure.distance <= high)
+        )
+        values[distance_key(low)] = _root(difference[ring])
+    return values
+
+
+def distance_key(low: float) -> str:
+    """Return the key of the error in vacuum from this distance [nm] on."""
+    return f"vacuum_rms_{low:g}"
+
+
+def _root(squares: NDArray[np.float64]) -> float | None:
+    return math.sqrt(float(squares.mean())) if squares.size else None
+
+
+def _found(true: Columns, estimate: Micrograph) -> Columns | None:
+    try:
+        return find_columns(
+            estimate,
+            scale_px=true.scale,
+            threshold=_THRESHOLD,
+            polarity="bright" if true.sign > 0 else "dark",
+        )
+    except InvalidImageError:  # it shows none, which is a score
+        return None
+
+
+def _surface_values(
+    structure: Structure, found: Columns | None, pairs: NDArray[np.int64]
+) -> dict[str, Any]:
+    true = structure.columns
+    outline = np.zeros(0 if found is None else len(found), bool)
+    spacing = true.spacing
+    if found is not None and len(found) > 2 and spacing is not None:
+        try:
+            outline = surface_columns(found, alpha_px=0.85 * spacing, border=spacing)
+        except InvalidImageError:  # all on one line
+            outline = np.zeros(len(found), bool)
+    positions = np.zeros((0, 2)) if found is None else found.positions
+    scores = score_columns(
+        positions[outline],
+        true.positions[structure.surface],
+        tolerance=structure.tolerance,
+    )
+    real = int(np.isin(np.flatnonzero(outline), pairs[:, 0]).sum())
+    there = int(np.isin(np.flatnonzero(structure.surface), pairs[:, 1]).sum())
+    on_outline, on_surface = int(outline.sum()), int(structure.surface.sum())
+    precision = real / on_outline if on_outline else 0.0
+    recall = there / on_surface if on_surface else 0.0
+    both = precision + recall
+    return {
+        "surface_columns": on_surface,
+        "surface_precision": scores.precision,
+        "surface_recall": scores.recall,
+        "surface_f1": scores.f1,
+        "surface_jaccard": scores.jaccard,
+        "surface_real": precision,
+        "surface_there": recall,
+        "surface_atoms_f1": 2 * precision * recall / both if both else 0.0,
+    }
+
+
+def _in_vacuum(structure: Structure, positions: NDArray[np.float64]) -> int:
+    """Count found columns in vacuum where the clean image has nothing like one."""
+    if not len(positions):
+        return 0
+    last = np.array(structure.vacuum.shape) - 1
+    at = np.clip(np.rint(positions), 0, last).astype(int)
+    inside = structure.vacuum[tuple(at.T)]
+    if not len(structure.faint):
+        return int(inside.sum())
+    away = cKDTree(structure.faint).query(positions)[0] > structure.tolerance
+    return int((inside & away).sum())
+
+
+def _vacuum(
+    pixels: NDArray[np.float64], far: NDArray[np.bool_], level: float
+) -> NDArray[np.bool_]:
+    """Return the large regions far from columns whose mean is that of the vacuum."""
+    labels, number = ndimage.label(far)
+    if not number:
+        return far
+    names = np.arange(1, number + 1)
+    sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
+    means = ndimage.mean(pixels, labels, names)
+    kept = (sizes >= _SMALLEST * pixels.size) & (abs(means - level) <= _OFF * level)
+    mask: NDArray[np.bool_] = np.isin(labels, names[kept])
+    return mask

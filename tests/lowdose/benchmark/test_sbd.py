@@ -1,0 +1,130 @@
+"""The protocol sbd on the sample set: every part of it, at its smallest."""
+
+import numpy as np
+import pytest
+
+from lowdose.benchmark.sbd import SbdStudy
+from lowdose.benchmark.sources import SimulatedPool
+from lowdose.benchmark.structure import column_values, true_structure, vacuum_values
+from lowdose.errors import ParameterError
+from lowdose.metrics import psnr
+from lowdose.micrograph import Micrograph
+from lowdose.simulation.dataset import open_sample
+from lowdose.simulation.samples import VACUUM, draw_movie
+
+
+@pytest.fixture(scope="module")
+def study():
+    return SbdStudy(pool=SimulatedPool(dataset=open_sample()), count=2)
+
+
+@pytest.fixture(scope="module")
+def white(study):
+    item = next(item for item in study.items if item.record["contrast"] == "white")
+    return item, study.scene(item)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A particle on a support, with vacuum above it, and its structure."""
+    movie = draw_movie()[1]
+    clean = Micrograph(movie.frame(0), movie.calibration.last(2))
+    return clean, true_structure(clean, vacuum=VACUUM, polarity="bright")
+
+
+def test_the_report_has_every_table_and_the_blur_is_better_than_the_counts(benchmark):
+    report, rows = benchmark(
+        "sbd", "gaussian:sigma=4", count=1, contrasts=("white", "intermediate")
+    )
+    names = [table.name for table in report.tables]
+    assert {
+        "fidelity",
+        "atoms",
+        "vacuum",
+        "psnr-by-contrast",
+        "psnr-by-defocus",
+        "published-networks",
+        "field",
+        "field-middle",
+    } <= set(names)
+    assert len(rows["noisy"]) == len(rows["gaussian:sigma=4"]) == 2
+    noisy, blurred = rows["noisy"][0], rows["gaussian:sigma=4"][0]
+    assert blurred["psnr"] > noisy["psnr"] + 10
+    # SBD's clipping is kind to noise: raw counts gain nearly 3 dB by it.
+    assert noisy["psnr"] > noisy["psnr_unclipped"] + 2
+    assert blurred["psnr"] == pytest.approx(blurred["psnr_unclipped"], abs=0.05)
+    assert {"psnr_tiled", "field_192", "field_middle_48", "surface_f1"} <= set(blurred)
+
+
+def test_scores_are_of_electrons_at_the_dose_of_the_set(study, white):
+    item, scene = white
+    scores = study.score(item, scene, np.asarray, _Noisy).rows[0]
+    assert scores["psnr"] == pytest.approx(
+        psnr(scene.counts, scene.truth, convention="sbd")
+    )
+
+
+def test_no_specimen_is_both_tuned_on_and_tested(study):
+    tested = {item.record["specimen"] for item in study.items}
+    aside = set(study._order[-study._tuning :])
+    assert aside
+    assert not tested & aside
+
+
+def test_more_images_begin_with_the_same_ones():
+    pool = SimulatedPool(dataset=open_sample())
+    few = {item.key for item in SbdStudy(pool=pool, count=1).items}
+    many = {item.key for item in SbdStudy(pool=pool, count=3).items}
+    assert few < many
+
+
+def test_a_class_that_is_not_there_is_refused():
+    pool = SimulatedPool(dataset=open_sample())
+    with pytest.raises(ParameterError, match="no such images"):
+        _ = SbdStudy(pool=pool, count=1, contrasts=("black",)).items
+
+
+def test_the_truth_has_every_column_and_an_empty_vacuum(drawn):
+    clean, structure = drawn
+    values = column_values(structure, clean)
+    assert values["f1"] == values["surface_f1"] == values["surface_atoms_f1"] == 1
+    assert values["position_error_pm"] < 1
+    assert values["invented_in_vacuum"] == 0
+    assert vacuum_values(structure, clean.data, clean.data)["vacuum_rms"] == 0
+
+
+def test_a_column_painted_into_the_vacuum_is_counted(drawn):
+    clean, structure = drawn
+    inside = structure.vacuum & (structure.distance > 0.5)
+    inside[:20] = inside[-20:] = inside[:, :20] = inside[:, -20:] = False
+    y, x = np.argwhere(inside)[0]
+    scale = structure.columns.scale
+    height = np.median(structure.columns.height)
+    rows, columns = np.indices(clean.shape)
+    blob = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * scale**2))
+    painted = (clean.data + height * blob).astype(np.float32)
+    values = column_values(structure, clean.replace(data=painted))
+    assert values["invented_in_vacuum"] == 1
+    assert vacuum_values(structure, painted, clean.data)["vacuum_rms"] > 0
+
+
+def test_a_column_rubbed_out_at_the_surface_is_missed(drawn):
+    clean, structure = drawn
+    y, x = structure.columns.positions[structure.surface][0]
+    rows, columns = np.indices(clean.shape)
+    near = np.hypot(rows - y, columns - x) < 2.5 * structure.columns.scale
+    rubbed = np.where(near, np.float32(VACUUM), clean.data)
+    values = column_values(structure, clean.replace(data=rubbed))
+    assert values["missed_columns"] >= 1
+    assert values["surface_there"] < 1
+    assert values["surface_atoms_f1"] < 1
+
+
+def test_an_image_without_columns_has_no_structure(drawn):
+    clean, _ = drawn
+    empty = clean.replace(data=np.full(clean.shape, 0.45, np.float32))
+    assert true_structure(empty, vacuum=0.45, polarity="bright") is None
+
+
+class _Noisy:
+    spec = None
