@@ -28,9 +28,9 @@ START: Final = "general"
 #: What asks for a fresh network.
 FRESH: Final = "none"
 #: The fresh networks, for minutes on two cores: that for crystals mixes the spectrum
-#: of all it sees and has 0.9 million parameters, that for all else 0.35 million.
+#: of all it sees and has 0.4 million parameters, that for all else 0.35 million.
 _FOR_CRYSTALS: Final[dict[str, Any]] = {
-    "base": 24,
+    "base": 16,
     "blocks": [2, 2, 3],
     "stem": 4,
     "conditions": 10,

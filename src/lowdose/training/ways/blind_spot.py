@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from lowdose.training.assumptions import CORRELATED, noise_correlation
+from lowdose.training.assumptions import noise_correlation, spread
 from lowdose.training.blinding import blind, blinded_offsets, choose_pixels
 from lowdose.training.examples import (
     VALIDATION,
@@ -63,6 +63,12 @@ if TYPE_CHECKING:
 #: each are hidden.
 _CROP, _CROPS, _MASKS = 128, 16, 4
 _ALL = slice(None)
+#: Correlation of the noise of neighbours from which on they are hidden, too, beside
+#: four standard errors of its estimate. What is not hidden is kept: of a correlation r
+#: the network keeps noise of about 1.4 r of its level, as a weave of pixels.
+_NOTICED, _ERRORS = 0.03, 4.0
+#: Share of the pixels that is hidden at most, with all that is hidden with each.
+_MOST_HIDDEN = 0.25
 #: Symmetries of the square that leave rows rows.
 _KEEP_ROWS = (0, 2, 4, 6)
 
@@ -80,7 +86,8 @@ class Config(Table):
     reach : int
         How far [px].
     share : float
-        Share of the pixels that are asked for in each crop.
+        Share of the pixels that are asked for in each crop; fewer where more than a
+        quarter would be hidden with them.
     """
 
     way: Literal["blind-spot"] = "blind-spot"
@@ -105,11 +112,15 @@ class BlindSpot:
     ) -> None:
         self._config, self._setting, self._stack = config, setting, stack
         correlation = noise_correlation(stack.frames)
+        self._noticed = _noticed(stack)
         self.shape = (
-            _shape_for(*correlation) if config.blind == "auto" else config.blind
+            _shape_for(*correlation, least=self._noticed)
+            if config.blind == "auto"
+            else config.blind
         )
         self.warnings = (*stack.warnings, *self._doubts(correlation))
         self._hidden = blinded_offsets(self.shape, config.reach)
+        self._share = min(config.share, _MOST_HIDDEN / len(self._hidden))
         self._measures = measures
         self._parts = hold_out(stack, setting.patch)
         self._held: list[Mask] | None = None
@@ -133,7 +144,7 @@ class BlindSpot:
         target = crop[middle].copy()
         weight: Image | float = 1.0
         if not setting.blind:
-            asked = choose_pixels(rng, crop.shape[1:], self._config.share)
+            asked = choose_pixels(rng, crop.shape[1:], self._share)
             crop, weight = self._hide(crop, asked, rng)
         if self._held is not None:
             weight = weight * ~turned(self._held[number][rows, columns], element)
@@ -206,7 +217,7 @@ class BlindSpot:
         self, shape: tuple[int, int], held: Mask | None, rng: Random
     ) -> list[tuple[Places, Places]]:
         """Return which pixels of a crop are asked for, a few at a time."""
-        share = self._config.share
+        share = self._share
         if held is None:
             return [choose_pixels(rng, shape, share) for _ in range(_MASKS)]
         # As thinly as while it learns, or more so.
@@ -227,13 +238,13 @@ class BlindSpot:
             "column": (rows,),
             "neighbours": (),
         }[self.shape]
-        if self._setting.blind and max(rows, columns) > CORRELATED:
+        if self._setting.blind and max(rows, columns) > self._noticed:
             return [
                 f"The noise of neighbouring pixels is correlated {words}, and this "
                 "network hides none but the pixel itself: what is correlated will be "
                 "kept. Use another network, with data.blind."
             ]
-        if seen and max(seen) > CORRELATED:
+        if seen and max(seen) > self._noticed:
             return [
                 f"Neighbouring pixels are correlated {words}, also where only noise "
                 f"is expected, but data.blind={self.shape!r}: what is correlated will "
@@ -258,11 +269,17 @@ def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Bli
     return BlindSpot(config, setting, stack, measures)
 
 
+def _noticed(stack: Stack) -> float:
+    """Return from which correlation on it is noticed on these frames."""
+    pixels = sum(frame.size for frame in spread(stack.frames))
+    return _NOTICED + _ERRORS / math.sqrt(pixels)
+
+
 def _shape_for(
-    rows: float, columns: float
+    rows: float, columns: float, *, least: float
 ) -> Literal["pixel", "neighbours", "row", "column"]:
-    if rows > CORRELATED and columns > CORRELATED:
+    if rows > least and columns > least:
         return "neighbours"
-    if rows > CORRELATED:
+    if rows > least:
         return "row"
-    return "column" if columns > CORRELATED else "pixel"
+    return "column" if columns > least else "pixel"

@@ -112,3 +112,17 @@ def test_of_few_frames_pixels_are_held_out_all_over(build, noisy, blind):
     assert len(learnt_from) > 0.5 * frame.size
     copying = way.validate(lambda frames, _: frames[:, 0])
     assert np.isfinite(copying["blind_dB"])
+
+
+def test_a_correlation_that_is_weak_but_sure_is_noticed(build, rng):
+    noise = rng.normal(0, 20, (1, 512, 512))
+    noise[..., 1:] += 0.07 * noise[..., :-1]
+    way = build((100 + noise).astype(np.float32))
+    assert way.shape == "row"
+    assert "0.07 along rows" in way.warnings[0]
+
+
+def test_a_quarter_of_the_pixels_is_hidden_at_most(build, noisy, rng):
+    way = build(noisy, blind="neighbours", reach=3, share=0.05)
+    example = way.example(rng)
+    assert 0.1 < (example.noisy[0] != example.target).mean() <= 0.27
