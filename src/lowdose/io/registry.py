@@ -129,7 +129,7 @@ HDF5: Final = Format(
     name="HDF5",
     suffixes=(".h5", ".hdf5"),
     reader="hdf5:open_file",
-    writer="hdf5:create_backend",
+    writer="hdf5_sinks:create_backend",
 )
 INSTRUMENT: Final = Format(
     name="instrument's own",

@@ -115,7 +115,7 @@ def small_files():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.parametrize("suffix", [".tif", ".mrc", ".npy", ".zarr"])
+@pytest.mark.parametrize("suffix", [".tif", ".mrc", ".npy", ".zarr", ".h5"])
 @pytest.mark.filterwarnings("ignore:.*NPY file holds nothing")
 def test_a_disk_that_fills_leaves_nothing(
     rng, gaussian, small_files, names, tmp_path, suffix

@@ -1,11 +1,17 @@
 import gc
+import subprocess
+import sys
+import textwrap
+import tracemalloc
 
 import h5py
 import numpy as np
 import pytest
 
 from lowdose import io
-from lowdose.errors import FormatError, InvalidImageError, OutputError
+from lowdose.errors import FormatError, InvalidImageError
+from lowdose.io import hdf5_sinks
+from lowdose.io.sinks import Layout
 from lowdose.micrograph import Calibration
 
 
@@ -122,13 +128,73 @@ def test_a_history_longer_than_an_attribute_can_hold_survives(tmp_path, movie):
     assert again.calibration == calibration
 
 
-def test_errors_of_the_library_while_writing_are_put_in_words(tmp_path, monkeypatch):
-    def fail(dataset, index, frame):
-        raise RuntimeError("unable to extend file")
+@pytest.mark.parametrize("dtype", ["?", "u1", ">u2", "f2", "f4", "f8"])
+def test_the_file_is_a_whole_hdf5_file_before_a_frame_is_written(tmp_path, dtype):
+    sink = io.create(
+        tmp_path / "a.h5", (3, 7, 600), Calibration.unknown(3), dtype=np.dtype(dtype)
+    )
+    with h5py.File(sink.part, "r") as file:
+        images = file["images"]
+        assert images.shape == (3, 7, 600)
+        assert images.chunks is None
+        assert images.id.get_storage_size() == images.size * images.dtype.itemsize
+    frame = np.arange(7 * 600).reshape(7, 600).astype(dtype)
+    for number in range(3):
+        sink.write_frame(number, frame)
+    sink.commit()
+    np.testing.assert_array_equal(io.read(tmp_path / "a.h5").frame(2), frame)
 
-    monkeypatch.setattr(h5py.Dataset, "__setitem__", fail)
-    sink = io.create(tmp_path / "a.h5", (4, 4), Calibration.unknown(2))
-    with pytest.raises(OutputError, match=r"Cannot write .*unable to extend file"):
-        sink.write_frame(0, np.ones((4, 4)))
+
+def test_laying_out_a_large_file_takes_neither_memory_nor_disk(tmp_path):
+    tracemalloc.start()
+    part = tmp_path / "large.part"
+    layout = Layout(
+        shape=(2_000, 4096, 4096),
+        dtype=np.dtype(np.float32),
+        calibration=Calibration.unknown(3),
+        name="",
+    )
+    backend = hdf5_sinks.create_backend(part, tmp_path / "large.h5", layout)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    backend.close()
+    assert peak < 2**22
+    assert part.stat().st_size > layout.frames * layout.frame_bytes
+    with h5py.File(part, "r") as file:
+        assert file["images"].shape == layout.shape
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of a file")
+def test_a_disk_that_fills_is_an_error_and_never_the_end_of_the_program(tmp_path):
+    code = """
+    import gc, resource, signal, sys
+    import numpy as np
+    from lowdose import io
+    from lowdose.errors import OutputError
+    from lowdose.micrograph import Calibration
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # EFBIG instead, like ENOSPC
+    sink = io.create(sys.argv[1], (8, 256, 256), Calibration.unknown(3))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+    failed = 0
+    for number in range(8):
+        try:
+            sink.write_frame(number, np.ones((256, 256), np.float32))
+            sink.flush()
+        except OutputError as error:
+            failed += 1
+            assert "larger than this disk" in str(error), error
+    assert failed >= 4, failed
     sink.abort()
+    del sink
+    gc.collect()
+    print("alive")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "a.h5")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
     assert list(tmp_path.iterdir()) == []
