@@ -83,7 +83,6 @@ class LivePreview(QObject):
         self._shown_of = ""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
-        self._timer.setInterval(QUIET)
         self._timer.timeout.connect(self._compute)
         self._jobs = JobController(self)
         self._jobs.succeeded.connect(self._on_succeeded)
@@ -112,7 +111,7 @@ class LivePreview(QObject):
         self._on = on
         if on:
             self._follow(True)
-            self.refresh()
+            self._timer.start(0)  # nothing is changing that one would wait for
         else:
             self._follow(False)
             self._timer.stop()
@@ -124,7 +123,7 @@ class LivePreview(QObject):
     def refresh(self) -> None:
         """Compute anew, as soon as nothing has changed for a moment."""
         if self._on:
-            self._timer.start()
+            self._timer.start(QUIET)
 
     def close(self) -> None:
         """Switch off for good and forget what still runs."""
