@@ -238,9 +238,9 @@ class TrainRequest:
                 next(training)
         except (StopIteration, Cancelled):
             pass
-        except LowDoseError as error:
-            # The worker is being ended, and can tell nobody: the checkpoint of before
-            # is what will be gone on with.
+        except (LowDoseError, RuntimeError) as error:
+            # The worker is being ended, and can tell nobody; where Python itself ends,
+            # no thread can be begun any more. The checkpoint of before remains.
             _log.warning("The training was stopped without a checkpoint: %s", error)
 
     def _keep(self, trained: TrainedModel) -> ModelCard:

@@ -6,7 +6,6 @@ check of the data before, and then one training at a time.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from qtpy.QtCore import Qt
@@ -275,13 +274,13 @@ class TrainWidget(TeardownOnClose):
 
 
 def _show(label: QLabel, lines: list[str]) -> None:
-    label.setText("<br>".join(escape(line) for line in lines))
+    label.setText("\n".join(lines))
     label.setVisible(bool(lines))
 
 
 def _text() -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label

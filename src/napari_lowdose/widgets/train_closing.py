@@ -40,11 +40,13 @@ class CloseGuard(QObject):
         """Watch the window, or no longer."""
         if self._window is not None:
             self._window.removeEventFilter(self)
+            self._window.destroyed.disconnect(self._on_destroyed)
             self._window = None
         if watch:
             self._window = _main_window(self.parent())
             if self._window is not None:
                 self._window.installEventFilter(self)
+                self._window.destroyed.connect(self._on_destroyed)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802  (Qt)
         """Ask before the window is closed; True where it stays open."""
@@ -60,6 +62,10 @@ class CloseGuard(QObject):
             return True
         self._wait()
         return False
+
+    def _on_destroyed(self) -> None:
+        # The dock goes after the window: by then there is nothing to let go of.
+        self._window = None
 
     def _wait(self) -> None:
         """Stop the training, and let it write its checkpoint."""

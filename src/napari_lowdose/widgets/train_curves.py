@@ -83,6 +83,8 @@ class CurvesView(QWidget):
         for plot in (self.upper, self.lower):
             plot.setMouseEnabled(x=False, y=False)
             plot.setMenuEnabled(False)
+            # Menus that nobody can open, without a parent that would delete them.
+            plot.subMenus, plot.ctrlMenu = [], None
             plot.hideButtons()
             plot.getAxis("left").enableAutoSIPrefix(False)
             plot.getAxis("bottom").enableAutoSIPrefix(False)

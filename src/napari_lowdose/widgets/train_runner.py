@@ -97,8 +97,8 @@ class TrainRunner(QObject):
 
     def close(self) -> None:
         """Stop at once and say nothing more; the worker still writes its checkpoint."""
-        self.guard.watch(False)
         self.jobs.abandon()
+        self.guard.watch(False)
         self._request = None
         self._preview.end()
 
