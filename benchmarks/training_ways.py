@@ -145,13 +145,17 @@ def make_scene(
         "clean": clean.astype(np.float32),
         "own_truth": np.repeat(truth[None], FRAMES, 0).astype(np.float32),
     }
+    # What is there may be in use by another run, and is the same.
     for key, stack in stacks.items():
-        tifffile.imwrite(paths[key], stack, photometric="minisblack")
+        if not paths[key].exists():
+            tifffile.imwrite(paths[key], stack, photometric="minisblack")
     high = folder / "high-dose"
     high.mkdir(exist_ok=True)
     for index, image in enumerate(other):
         recorded = rng.poisson(HIGH_DOSE * image).astype(np.uint16)
-        tifffile.imwrite(high / f"{index:04}.tif", recorded)
+        path = high / f"{index:04}.tif"
+        if not path.exists():
+            tifffile.imwrite(path, recorded)
     return Scene(
         truth=truth,
         counts=counts.astype(np.float32),
@@ -382,7 +386,7 @@ def run(given: argparse.Namespace) -> int:
     for name in (NOISY, AVERAGE, "general"):
         jobs[name] = functools.partial(plain_row, name, scene)
     for name, recipe in recipes(scene, given.minutes, given.patch, given.batch).items():
-        wanted = name in given.ways if given.ways is not None else name != FROM_GENERAL
+        wanted = name in given.ways if given.ways else name != FROM_GENERAL
         if wanted or (name == FROM_GENERAL and given.from_general):
             jobs[name] = functools.partial(train_row, name, recipe, scene, folder)
     for name in given.filters:
