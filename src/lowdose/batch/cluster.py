@@ -47,6 +47,10 @@ _POLL: Final = 0.2
 _PATIENCE: Final = 30.0
 #: Chunks under way per thread of the workers: one at work and one waiting.
 _PER_THREAD: Final = 2
+#: Chunks that a thread of the workers is to get in all, at least.
+_CHUNKS_PER_THREAD: Final = 8
+#: Pixels below which a chunk is not worth a task.
+_LEAST_PIXELS: Final = 2**21
 #: Workers that a chunk may end before it is given up, beside dask's own limit.
 _RETRIES: Final = 2
 
@@ -229,10 +233,12 @@ class _Cluster:
         # depend on which worker answers it.
         place = resolve_place(self.options, self.denoiser.needs)
         options = replace(self.options, precision=place.precision)
-        most = max(1, CHUNK_PIXELS // math.prod(opened.image.frame_shape))
-        # Every thread of the cluster gets some of them, if there are enough.
-        share = -(-len(frames) // max(1, self._most_under_way()))
-        size = max(1, min(most, share))
+        pixels = math.prod(opened.image.frame_shape)
+        # Every thread of the cluster gets some of them, if there are enough: the last
+        # chunks are computed, sent and written while others have nothing to do.
+        share = -(-len(frames) // (_CHUNKS_PER_THREAD * self._threads()))
+        least, most = (max(1, n // pixels) for n in (_LEAST_PIXELS, CHUNK_PIXELS))
+        size = min(most, max(least, share))
         for start in range(0, len(frames), size):
             yield Chunk(
                 source=str(job.source.resolve()),
@@ -244,10 +250,12 @@ class _Cluster:
                 numbers=frames[start : start + size],
             )
 
-    def _most_under_way(self) -> int:
+    def _threads(self) -> int:
         # Asked every time: workers come and go.
-        threads = sum(int(count) for count in self.client.nthreads().values())
-        return max(2, _PER_THREAD * threads)
+        return max(1, sum(int(count) for count in self.client.nthreads().values()))
+
+    def _most_under_way(self) -> int:
+        return max(2, _PER_THREAD * self._threads())
 
     def _submit(self, chunk: Chunk) -> Any:
         resources = None
@@ -317,7 +325,11 @@ def _connected(address: str, patience: float) -> Iterator[Any]:
         )
         raise MissingExtraError(msg) from error
     try:
-        client = Client(address, timeout=patience, set_as_default=False)
+        # Frames come from the workers themselves; by way of the scheduler they would
+        # be sent twice. A worker that cannot be reached is asked through it.
+        client = Client(
+            address, timeout=patience, set_as_default=False, direct_to_workers=True
+        )
     except (OSError, ValueError, TimeoutError) as error:
         msg = (
             f"No scheduler of a dask cluster answers at {address!r} ({error}). Start "

@@ -111,7 +111,7 @@ def test_a_cluster_stops_when_told_to_and_goes_on_when_resumed(
 
 
 def test_a_stack_of_nothing_but_nan_is_an_error_on_a_cluster_too(
-    cluster, tmp_path, spec, finish
+    cluster, tmp_path, spec, finish, small_chunks
 ):
     np.save(tmp_path / "nan.npy", np.full((3, 9, 9), np.nan))
     job = Job(source=tmp_path / "nan.npy", target=tmp_path / "out.tif")
