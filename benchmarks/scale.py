@@ -11,10 +11,11 @@ otherwise idle machine::
 ``memory`` writes a float32 movie of the size that is asked for, denoises it with the
 command line, and gives the largest resident size that this process had. ``cluster``
 compares two single-threaded workers of a dask cluster with one, in speed and to the
-last bit, and once more with one of them killed. ``kills`` ends a run with SIGKILL at
-random moments again and again, goes on with ``--resume``, and compares the result with
-that of a run that was left alone; and does the same to writing, where the final name
-must show the old file or the new one.
+last bit, and once more with one of them killed. ``kills`` ends runs that denoise,
+train or simulate with SIGKILL at random moments again and again, goes on with
+``--resume``, and compares the result with that of a run that was left alone, to the
+last bit; and does the same to writing, where the final name must show the old file or
+the new one.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lowdose import io
 from lowdose.batch import DenoiserSpec, Job, denoise_on_cluster
-from lowdose.batch.manifest import manifest_path
 from lowdose.micrograph import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Runs the command line and says how large the process was in the end.
 _MEASURED = """\
@@ -46,6 +51,33 @@ from lowdose.speed.memory import peak_of_process
 code = main(sys.argv[1:])
 print(json.dumps({"code": code, "peak_mib": peak_of_process()}), file=sys.stderr)
 """
+
+#: A network that is trained in a few seconds, with a checkpoint every few steps.
+_RECIPE = """\
+name = "killed"
+title = "Killed again and again"
+summary = "For benchmarks/scale.py."
+licence = "CC0-1.0"
+seed = 1
+[data]
+kinds = { amorphous = 1.0 }
+images = 8
+size = 64
+[network]
+architecture = "unet2"
+options = { scales = 2, base = 4, conditions = 2, residual = true }
+[training]
+steps = STEPS
+batch = 2
+patch = 32
+validate_every = 20
+checkpoint_every = 20
+warmup = 1
+precision = "float32"
+"""
+
+#: Formats in which a killed run can be gone on with.
+RESUMED = (".tif", ".mrc", ".zarr", ".h5")
 
 #: Writes a stack over another one, again and again.
 _WRITING = """\
@@ -74,9 +106,11 @@ def main() -> None:
     part.add_argument("--denoiser", default="median")
     part.set_defaults(run=cluster)
     part = parts.add_parser("kills")
-    part.add_argument("--count", type=int, default=50)
+    part.add_argument("--count", type=int, default=50, help="kills in all")
     part.add_argument("--seed", type=int, default=0)
-    part.add_argument("--frames", type=int, default=60)
+    part.add_argument("--frames", type=int, default=60, help="of the denoised movie")
+    part.add_argument("--steps", type=int, default=400, help="of the training")
+    part.add_argument("--images", type=int, default=96, help="of the simulated set")
     part.set_defaults(run=kills)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -193,74 +227,171 @@ class workers_of:  # noqa: N801  (a context manager, used as a function)
 def kills(arguments: argparse.Namespace, folder: Path) -> None:
     """Kill runs at random moments and go on with them."""
     rng = random.Random(arguments.seed)
+    tasks = [*(denoising(arguments, folder, suffix) for suffix in RESUMED)]
+    tasks += [training(arguments, folder), simulating(arguments, folder)]
+    share = -(-arguments.count // (len(tasks) + 1))
     print("| what | kills | results | wrong |\n|---|---|---|---|")
-    for suffix in (".tif", ".mrc", ".zarr"):
-        killed, results, wrong = kill_denoise(arguments, folder, rng, suffix)
-        print(f"| denoise to {suffix} | {killed} | {results} | {wrong} |", flush=True)
-    killed, results, wrong = kill_write(arguments, folder, rng)
-    print(f"| write over a file | {killed} | {results} | {wrong} |", flush=True)
+    totals = np.zeros(3, int)
+    rows = [(task.name, lambda task=task: kill(task, share, rng)) for task in tasks]
+    rows += [("write over a file", lambda: kill_write(share, folder, rng))]
+    for name, run in rows:
+        found = run()
+        totals += found
+        print(f"| {name} | {found[0]} | {found[1]} | {found[2]} |", flush=True)
+    print(f"| in all | {totals[0]} | {totals[1]} | {totals[2]} |")
+    sys.exit(1 if totals[2] else 0)
 
 
-def kill_denoise(
-    arguments: argparse.Namespace, folder: Path, rng: random.Random, suffix: str
-) -> tuple[int, int, int]:
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Something that can be gone on with after it was killed.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    arguments : list of str
+        Of the command line, up to the name of the result.
+    result : Path
+        What is compared.
+    output : Path
+        The name of the result in the arguments; removed for the next one.
+    contents : callable
+        Given the result, returns what must be the same, to the last bit.
+    sources : tuple of Path
+        Files that must stay as they are.
+    """
+
+    name: str
+    arguments: list[str]
+    result: Path
+    output: Path
+    contents: Callable[[Path], str]
+    sources: tuple[Path, ...] = ()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Begin it, or go on with it."""
+        command = [sys.executable, "-m", "lowdose", *self.arguments, "--resume"]
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def leftovers(self) -> list[Path]:
+        """Return what lies beside the result, and must not when it is complete."""
+        names = self.output.parent.glob(f"*{self.output.stem}*")
+        return [path for path in names if path != self.output]
+
+    def clear(self) -> None:
+        """Remove the result."""
+        for path in (self.output, *self.leftovers()):
+            remove(path)
+
+
+def kill(task: Task, count: int, rng: random.Random) -> tuple[int, int, int]:
     """Return kills, results, and how many of these were wrong."""
-    noisy, whole = folder / "noisy.tif", folder / f"whole{suffix}"
-    if not noisy.exists():
-        write_movie(noisy, arguments.frames, 128)
-    before = noisy.read_bytes()
+    before = [path.read_bytes() for path in task.sources]
     start = time.perf_counter()
-    denoise(noisy, whole).wait()
+    finish(task)
     duration = time.perf_counter() - start
-    wanted = digest(whole)
+    wanted = task.contents(task.result)
+    task.clear()
     killed = results = wrong = 0
-    clean = folder / f"clean{suffix}"
-    while killed < arguments.count:
-        process = denoise(noisy, clean, "--resume")
+    while killed < count:
+        process = task.start()
         try:
-            code = process.wait(rng.uniform(0, 1.2 * duration))
+            process.communicate(timeout=rng.uniform(0.1, 1.1) * duration)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-            process.wait()
+            process.communicate()
             killed += 1
             # Only with a half file may it be that there is no result yet.
-            wrong += clean.exists() and digest(clean) != wanted
+            wrong += task.result.exists() and task.contents(task.result) != wanted
             continue
         results += 1
-        wrong += code != 0 or digest(clean) != wanted or noisy.read_bytes() != before
-        wrong += manifest_path(clean).exists()
-        remove(clean)
-    denoise(noisy, clean, "--resume").wait()
+        wrong += process.returncode != 0 or not right(task, wanted, before)
+        task.clear()
+    finish(task)
     results += 1
-    wrong += digest(clean) != wanted
-    remove(clean)
-    remove(whole)
+    wrong += not right(task, wanted, before)
+    task.clear()
     return killed, results, wrong
 
 
-def kill_write(
-    arguments: argparse.Namespace, folder: Path, rng: random.Random
-) -> tuple[int, int, int]:
+def right(task: Task, wanted: str, before: list[bytes]) -> bool:
+    """Return whether a result is what it must be, with nothing left beside it."""
+    same = task.result.exists() and task.contents(task.result) == wanted
+    untouched = [path.read_bytes() for path in task.sources] == before
+    return same and untouched and not task.leftovers()
+
+
+def finish(task: Task) -> None:
+    """Run a task to its end."""
+    process = task.start()
+    _, words = process.communicate()
+    if process.returncode:
+        sys.exit(f"{task.name} failed: {words.decode()}")
+
+
+def denoising(arguments: argparse.Namespace, folder: Path, suffix: str) -> Task:
+    """Return a slow run of a filter."""
+    noisy, clean = folder / "noisy.tif", folder / f"clean-{suffix[1:]}{suffix}"
+    if not noisy.exists():
+        write_movie(noisy, arguments.frames, 128)
+    command = ["denoise", str(noisy), "-o", str(clean), "--denoiser", "nl-means"]
+    return Task(
+        name=f"denoise to {suffix}",
+        arguments=[*command, "--batch", "1", "--quiet"],
+        result=clean,
+        output=clean,
+        contents=digest,
+        sources=(noisy,),
+    )
+
+
+def training(arguments: argparse.Namespace, folder: Path) -> Task:
+    """Return the training of a small network on drawn images."""
+    recipe, output = folder / "recipe.toml", folder / "trained"
+    recipe.write_text(_RECIPE.replace("STEPS", str(arguments.steps)))
+    return Task(
+        name="train",
+        arguments=["train", str(recipe), "-o", str(output)],
+        result=output / "model" / "weights.safetensors",
+        output=output,
+        contents=file_digest,
+        sources=(recipe,),
+    )
+
+
+def simulating(arguments: argparse.Namespace, folder: Path) -> Task:
+    """Return the simulation of a set that needs no extra."""
+    output = folder / "simulated.h5"
+    command = ["simulate", "drawn", "-o", str(output), "--seed", "3", "--quiet"]
+    return Task(
+        name="simulate",
+        arguments=[*command, "--count", str(arguments.images)],
+        result=output,
+        output=output,
+        contents=file_digest,
+    )
+
+
+def kill_write(count: int, folder: Path, rng: random.Random) -> tuple[int, int, int]:
     """Return kills, files looked at, and how many of these were half written."""
     path = folder / "written.tif"
     with io.create(path, (40, 256, 256), Calibration.unknown(3)) as sink:
         for number in range(40):
             sink.write_frame(number, np.full((256, 256), 2, np.float32))
     wrong = 0
-    for _ in range(arguments.count):
+    for _ in range(count):
         process = subprocess.Popen([sys.executable, "-c", _WRITING, str(path)])
         time.sleep(rng.uniform(1.0, 3.0))
         process.send_signal(signal.SIGKILL)
         process.wait()
         wrong += not bool((np.asarray(io.read(path)) == 2).all())
-    return arguments.count, arguments.count, wrong
-
-
-def denoise(noisy: Path, clean: Path, *more: str) -> subprocess.Popen[bytes]:
-    """Start a slow run of the command line."""
-    command = [sys.executable, "-m", "lowdose", "denoise", str(noisy), "-o", str(clean)]
-    command += ["--denoiser", "nl-means", "--batch", "1", "--quiet", *more]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return count, count, wrong
 
 
 def write_movie(path: Path, frames: int, side: int) -> None:
@@ -278,6 +409,11 @@ def digest(path: Path) -> str:
     for frame in io.read(path).frames():
         found.update(np.ascontiguousarray(frame))
     return found.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Return the beginning of the sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def remove(path: Path) -> None:

@@ -89,7 +89,11 @@ class ProgressRow(QWidget):
         """Show where the run stands."""
         if not progress.total:
             return  # still loading: the bar stays indeterminate
+        # Qt would draw the bar at once, and the window with its canvas along with it,
+        # in whatever state that is; it is drawn with everything else instead.
+        self._bar.setUpdatesEnabled(False)
         self._bar.setRange(0, _STEPS)
         self._bar.setValue(round(_STEPS * progress.fraction))
+        self._bar.setUpdatesEnabled(True)
         if self._cancel.isEnabled():
             self._label.setText(self._describe(progress))
