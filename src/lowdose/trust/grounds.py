@@ -32,6 +32,8 @@ _MEAN_REFUSED: Final = 0.1
 #: Slope of noisy on denoised counts that is doubtful, and refused.
 _SLOPE_DOUBTFUL: Final = (0.8, 1.25)
 _SLOPE_REFUSED: Final = (0.2, 10.0)
+#: How far pixel sizes may differ, relative.
+_SAMPLING: Final = 0.01
 #: Fewest pixels that anything can be said of.
 _FEWEST: Final = 256
 #: How far from a whole number of electrons a count may lie.
@@ -159,9 +161,9 @@ def ground(
     Raises
     ------
     InvalidImageError
-        If an image is no single frame, constant, or nearly all NaN; if the shapes
-        differ; if the denoised image was rescaled, shifted or inverted; or if the
-        noisy image has no noise.
+        If an image is no single frame, constant, or nearly all NaN; if shapes or
+        pixel sizes differ; if the denoised image was rescaled, shifted or inverted; or
+        if the noisy image has no noise.
     """
     frame = single_frame(noisy, "noisy image")
     clean = single_frame(denoised, "denoised image")
@@ -172,6 +174,7 @@ def ground(
             "binned nor cropped."
         )
         raise InvalidImageError(msg)
+    _check_sampling(frame, clean)
     y, x = np.asarray(frame), np.asarray(clean)
     valid = np.isfinite(y) & np.isfinite(x)
     if valid.sum() < _FEWEST:
@@ -227,6 +230,23 @@ def single_frame(image: Micrograph | ArrayLike, what: str) -> Micrograph:
         )
         raise InvalidImageError(msg)
     return Micrograph(data, micrograph.calibration.last(2), micrograph.name)
+
+
+def _check_sampling(frame: Micrograph, clean: Micrograph) -> None:
+    """Refuse a denoised image whose pixels are of another size."""
+    one, other = (image.calibration.pixel_size("nm") for image in (frame, clean))
+    if one is None or other is None:
+        return
+    if not np.allclose(one, other, rtol=_SAMPLING, atol=0):
+        noisy, denoised = (
+            " x ".join(f"{s:.4g}" for s in pair) for pair in (one, other)
+        )
+        msg = (
+            f"The denoised image has pixels of {denoised} nm and the noisy one of "
+            f"{noisy} nm. Give the denoised image of this very frame, neither binned "
+            "nor resampled, or calibrate both alike."
+        )
+        raise InvalidImageError(msg)
 
 
 def find_noise(

@@ -114,6 +114,7 @@ def sbd_map(
             "below zero": int((ratios < 0).sum()),
         },
         caveats=(
+            *counted.caveats,
             "A mean per pixel: the same value at ten times the electrons is far "
             "stronger evidence.",
             "Rates are taken from an image made of the same counts, which favours "

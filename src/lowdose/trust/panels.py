@@ -33,8 +33,11 @@ if TYPE_CHECKING:
 
 #: Colour maps by scale; "grey" is for images themselves.
 COLOURS: Final = {"sequential": "cividis", "diverging": "RdBu_r", "grey": "gray"}
-#: Share of pixels beyond either limit of the colours.
+#: Share of pixels beyond either limit of the colours, at least. More of them lie beyond
+#: where a few are so far out that they would leave the others without contrast: a limit
+#: is no farther from the median than this many times the decile on its side.
 _BEYOND: Final = 0.005
+_DECILES: Final = 4.0
 #: Panels in a row, and the width of one [inch].
 _COLUMNS: Final = 3
 _WIDTH: Final = 4.2
@@ -63,11 +66,21 @@ def colour_limits(
     finite = values[np.isfinite(values)].astype(np.float64)
     if not finite.size:
         return (-1.0, 1.0) if scale == "diverging" else (0.0, 1.0)
-    low, high = (float(q) for q in np.quantile(finite, [_BEYOND, 1 - _BEYOND]))
     if scale == "diverging":
-        reach = max(abs(low), abs(high)) or 1.0
+        # Both sides have the same limit, so the sizes are what counts.
+        reach = _end(np.abs(finite)) or 1.0
         return -reach, reach
+    low, high = -_end(-finite), _end(finite)
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def _end(values: NDArray[np.float64]) -> float:
+    """Return where the colours end above."""
+    wanted = [0.5, 0.9, 1 - _BEYOND]
+    middle, decile, last = (float(q) for q in np.quantile(values, wanted))
+    if decile > middle:
+        return min(last, middle + _DECILES * (decile - middle))
+    return last
 
 
 def panel(
