@@ -59,6 +59,7 @@ def cluster():
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     monkeypatch.setattr("lowdose.batch.cluster.CHUNK_PIXELS", 40 * 52)
+    monkeypatch.setattr("lowdose.batch.cluster._LEAST_PIXELS", 1)
 
 
 def test_a_cluster_gives_the_pixels_of_one_process(
@@ -111,7 +112,7 @@ def test_a_cluster_stops_when_told_to_and_goes_on_when_resumed(
 
 
 def test_a_stack_of_nothing_but_nan_is_an_error_on_a_cluster_too(
-    cluster, tmp_path, spec, finish, small_chunks
+    cluster, tmp_path, spec, finish
 ):
     np.save(tmp_path / "nan.npy", np.full((3, 9, 9), np.nan))
     job = Job(source=tmp_path / "nan.npy", target=tmp_path / "out.tif")
