@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.cli.denoise import add_device_argument, load_denoiser
 from lowdose.cli.inspect import followed
@@ -32,7 +32,7 @@ SUMMARY: Final = "rank denoisers on your own noisy image, without the truth"
 DESCRIPTION: Final = """\
 Rank denoisers by their error on an image of which nothing but the noisy counts is
 known, and say how sure the order is. Each is run on the image and on copies of it from
-which a tenth of the electrons is held out (or, where electrons were not counted, that
+which a few of the electrons are held out (or, where electrons were not counted, that
 are changed a little at random); that tells its squared error without bias.
 """
 EXAMPLES: Final = """\
@@ -206,7 +206,8 @@ def _tuned(
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
             for key, value in found.values.items()
         )
-        result[f"{name}:{words}"] = make(name, **found.values)
+        values: dict[str, Any] = dict(found.values)
+        result[f"{name}:{words}"] = make(name, **values)
     return result
 
 
