@@ -249,7 +249,7 @@ def _band(
     gram = flat_here @ flat_here.T
     if not enough:
         share = wanted[0] / gram[0, 0] if gram[0, 0] > 0 else 1.0
-        return np.clip(share, 0.0, 1.0) * difference
+        return np.asarray(np.clip(share, 0.0, 1.0) * difference)
     # By unit length, so that thresholds of any size weigh alike; those that are the
     # same on this band, or vanish on it, share what they are worth.
     length = np.sqrt(np.diag(gram))

@@ -93,6 +93,7 @@ SEARCH: Final[Mapping[str, Mapping[str, Axis]]] = MappingProxyType(
         "bm3d": {
             "strength": Axis(1.0, factor=1.3),
             "group": Axis("16", choices=("8", "16", "32")),
+            "search": Axis(19, choices=(19, 40)),
         },
         "pure-let": {"shifts": Axis(4, choices=(4, 8)), "levels": Axis(4, step=1)},
         "hrtem-wiener": _HRTEM,

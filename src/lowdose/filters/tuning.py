@@ -249,7 +249,8 @@ def tune_to_truth(
 
         return _Trials(name, cost, None, never, None)
 
-    few, found = trials(some), []
+    few = trials(some)
+    found: list[tuple[float, Settings]] = []
     for one, factor in itertools.product(vst, binnings):
         starts = [{key: axis.start for key, axis in axes.items()}]
         if found:
@@ -265,7 +266,8 @@ def tune_to_truth(
         found.append((lowest, {**values, **fixed}))
     if len(some) == len(images):
         return min(found, key=operator.itemgetter(0))[1]
-    everything, finals = trials(slice(None)), []
+    everything = trials(slice(None))
+    finals: list[tuple[float, Settings]] = []
     for _, values in sorted(found, key=operator.itemgetter(0))[:_SEARCHED]:
         fixed = {key: values[key] for key in ("vst", "binning")}
         start = {key: values[key] for key in axes}

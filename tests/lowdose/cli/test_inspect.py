@@ -124,6 +124,22 @@ def test_compare_ranks_and_says_how_sure_it_is(folder, capsys):
     assert 0.9 < report["ranking"][0]["best_probability"] <= 1
 
 
+def test_compare_tunes_filters_without_the_truth_where_asked(folder, capsys):
+    names = ["-d", "gaussian", "-d", "median:radius=1"]
+    options = ["--tune", "--quiet", "--json", "--frames", "1"]
+    assert main(["compare", str(folder / "noisy.tif"), *names, *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    tuned = {
+        described["name"]: described["parameters"]
+        for described in report["denoisers"].values()
+    }
+    assert set(tuned) == {"gaussian", "median"}
+    assert tuned["gaussian"]["sigma"] != 1.5
+    assert tuned["median"]["radius"] == 1  # given, so it stands
+    assert {row["name"] for row in report["ranking"]} == set(report["denoisers"])
+    assert all(":" in name for name in report["denoisers"])
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
@@ -138,3 +154,25 @@ def test_compare_refuses_what_it_cannot_compare(folder, capsys, names, words):
     options = [text for name in names for text in ("-d", name)]
     assert main(["compare", str(folder / "noisy.tif"), *options, "--quiet"]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_true_errors_vacuum_and_diameter_may_be_given(folder, capsys):
+    y, x = np.mgrid[:64, :64]
+    truth = 6 * (1 + 0.5 * np.sin(x / 5) * np.sin(y / 6))
+    lowdose.write(folder / "truth.tif", Micrograph(truth.astype(np.float32)))
+    options = ["--truth", str(folder / "truth.tif"), "--diameter", "0.2"]
+    maps = ["--map", "errors", "--map", "deviance", "--vacuum", ":20,:", "--json"]
+    assert run(folder, *options, *maps) == 0
+    report = json.loads(capsys.readouterr().out)
+    by_name = {one["name"]: one for one in report["maps"]}
+    numbers = by_name["absolute error"]["numbers"]
+    clean = np.asarray(lowdose.read(folder / "clean.tif"))
+    assert numbers["rms_counts"] == pytest.approx(
+        np.sqrt(np.square(clean - truth).mean()), rel=1e-3
+    )
+    assert by_name["local deviance"]["numbers"]["diameter [px]"] == pytest.approx(10)
+    assert run(folder, "--map", "errors", output="other") != 0
+    assert "no map 'errors'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(folder, "--vacuum", "everywhere")
+    assert "Y0:Y1,X0:X1" in capsys.readouterr().err
