@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lowdose.batch.spec import DenoiserSpec
+from lowdose.benchmark.tuning import check_tunable
 from lowdose.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_TUNED: Final = "tuned:"
+#: Ways to tune a filter: on separate images with their truth, at each dose; or on the
+#: counts of each image alone, by thinning.
+Tuning = Literal["", "tuned", "thinned"]
+
+#: Presets that repeat a publication to the last digit.
+PUBLISHED_PRESETS: Final = frozenset({"ede2018", "as-published"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +30,19 @@ class Method:
         What it is called, as the user wrote it.
     spec : DenoiserSpec or None
         How to load it. None: the counts are left as they are.
-    tuned : bool, optional
-        Whether the other parameters are tuned on separate images, at each dose.
+    tuning : {"", "tuned", "thinned"}, optional
+        Whether the other parameters are tuned: on separate images with the truth, at
+        each dose; or on the counts of each image alone, by thinning.
     """
 
     label: str
     spec: DenoiserSpec | None
-    tuned: bool = False
+    tuning: Tuning = ""
+
+    @property
+    def as_published(self) -> bool:
+        """Whether it repeats the call of a publication, and so keeps no mean."""
+        return self.spec is not None and self.spec.preset in PUBLISHED_PRESETS
 
     def with_values(self, values: Mapping[str, Any]) -> DenoiserSpec:
         """Return how to load it with tuned values; given ones go before them."""
@@ -52,9 +64,10 @@ def parse_method(text: str) -> Method:
     Parameters
     ----------
     text : str
-        ``"NAME"``, ``"NAME:key=value,key=value"`` or ``"tuned:NAME"``, also with
-        values, which are then kept. The key ``preset`` names a preset. NAME is that of
-        the catalogue, or the path of a model folder.
+        ``"NAME"``, ``"NAME:key=value,key=value"``, ``"tuned:NAME"`` or
+        ``"thinned:NAME"``, the latter two also with `vst` and `binning`, which are then
+        kept. The key ``preset`` names a preset. NAME is that of the catalogue, or the
+        path of a model folder.
 
     Returns
     -------
@@ -63,7 +76,7 @@ def parse_method(text: str) -> Method:
     Raises
     ------
     ParameterError
-        If a setting is no ``key=value``, or a network was to be tuned.
+        If a setting is no ``key=value``, or what cannot be tuned was to be.
     UnknownDenoiserError
         If there is no such denoiser.
     """
@@ -71,8 +84,11 @@ def parse_method(text: str) -> Method:
 
     if text == NOISY.label:
         return NOISY
-    tuned = text.startswith(_TUNED)
-    name, settings = _parted(text.removeprefix(_TUNED))
+    tuning: Tuning = ""
+    for way in ("tuned", "thinned"):
+        if text.startswith(f"{way}:"):
+            tuning = way
+    name, settings = _parted(text.removeprefix(f"{tuning}:") if tuning else text)
     values: dict[str, str] = {}
     for pair in filter(None, settings.split(",")):
         key, equals, value = pair.partition("=")
@@ -84,14 +100,18 @@ def parse_method(text: str) -> Method:
             raise ParameterError(msg)
         values[key] = value
     info = catalogue.describe(name)
-    if tuned and info.group != "classical":
-        msg = f"{text!r}: {name} is a network, which is not tuned. Leave out 'tuned:'."
+    if tuning and info.group != "classical":
+        msg = (
+            f"{text!r}: {name} is a network, which is not tuned. Leave out '{tuning}:'."
+        )
         raise ParameterError(msg)
     known = {parameter.name for parameter in info.parameters}
     preset = values.pop("preset") if "preset" in values.keys() - known else None
     spec = DenoiserSpec(name=name, preset=preset, values=values)
     spec.load()  # raises where a value or the preset is not allowed
-    return Method(label=text, spec=spec, tuned=tuned)
+    if tuning:
+        check_tunable(spec, text)
+    return Method(label=text, spec=spec, tuning=tuning)
 
 
 def parse_methods(texts: Iterable[str]) -> tuple[Method, ...]:

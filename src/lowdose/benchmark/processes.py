@@ -83,8 +83,9 @@ def work(
             pipe.send(waiting.popleft())
         at_work = set(team)
         while at_work and not should_stop():
-            for pipe in wait(list(at_work), timeout=_POLL):
-                assert isinstance(pipe, Connection)
+            for ready in wait(list(at_work), timeout=_POLL):
+                assert isinstance(ready, Connection)
+                pipe = ready
                 kind, value = _receive(pipe, team[pipe])
                 if kind == "result":
                     yield value

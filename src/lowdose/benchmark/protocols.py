@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from lowdose.benchmark.sbd import SbdStudy, check_pool
-from lowdose.benchmark.sources import open_pool, simulate_missing
+from lowdose.benchmark import dose, ede2018
+from lowdose.benchmark.em_denoise import GrapheneStudy
+from lowdose.benchmark.movie import MovieStudy
+from lowdose.benchmark.movie_sources import DrawnFilms, open_films
+from lowdose.benchmark.sbd import CONTRASTS, SbdStudy, check_pool
+from lowdose.benchmark.sources import SAMPLE, open_pool, simulate_missing
 from lowdose.errors import ParameterError, did_you_mean
+from lowdose.filters import FILTERS
 from lowdose.progress import never
+from lowdose.simulation import drawn
+from lowdose.simulation.crystal_presets import graphene_preset
+from lowdose.simulation.dataset import Dataset
+from lowdose.simulation.particle_presets import movie_preset, sbd_preset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from lowdose.benchmark.movie_sources import FilmPool
     from lowdose.benchmark.sources import Pool
     from lowdose.benchmark.study import Study
     from lowdose.progress import Progress, ShouldStop
+    from lowdose.simulation.rendering import Preset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,48 +76,128 @@ class Entry:
         Its name.
     summary : str
         One sentence.
-    preset : str
-        What is simulated where no images are given.
+    preset : callable
+        Returns what is simulated where no images are given.
     simulated : callable
         Count to how many images, or movies, of the preset are needed.
     count : int
         The count by default.
-    denoisers : tuple of str
-        What is compared where nothing is asked for.
+    denoisers : callable
+        Returns what is compared where nothing is asked for.
     takes : frozenset of str
         Names of the options that it knows.
     make : callable
-        ``make(pool, count, options)``.
+        ``make(datasets, count, options)``.
     """
 
     name: str
     summary: str
-    preset: str
+    preset: Callable[[], Preset]
     simulated: Callable[[int], int]
     count: int
-    denoisers: tuple[str, ...]
+    denoisers: Callable[[], tuple[str, ...]]
     takes: frozenset[str]
-    make: Callable[[Pool, int, Options], Study]
+    make: Callable[[Sequence[str], int, Options], Study]
 
 
-#: Filters that are strong on lattices at low dose, and the network for anything.
-_LATTICES: Final = (
-    "gaussian:sigma=8",
-    "tuned:gaussian",
-    "tuned:tv-chambolle",
-    "tuned:nl-means",
-    "tuned:bm3d",
-    "general",
-)
+def _lattices() -> tuple[str, ...]:
+    """Return filters that are strong on lattices at low dose, and the networks."""
+    return (
+        "gaussian:sigma=8",
+        "tuned:gaussian",
+        "tuned:tv-chambolle",
+        "tuned:nl-means",
+        "tuned:bm3d",
+        *_pretrained(),
+    )
 
 
-def _sbd(pool: Pool, count: int, options: Options) -> Study:
+def _as_ede() -> tuple[str, ...]:
+    """Return the paper's filters, some of them tuned, and the networks."""
+    return (
+        *ede2018.FILTERS,
+        "tuned:gaussian",
+        "tuned:wavelet",
+        "tuned:tv-chambolle",
+        "tuned:bm3d",
+        *_pretrained(),
+    )
+
+
+def _everything() -> tuple[str, ...]:
+    """Return every filter at its defaults, and the networks."""
+    return (*FILTERS, *_pretrained())
+
+
+def _graphene() -> tuple[str, ...]:
+    return ("gaussian", "median", "tuned:gaussian", "tuned:bm3d", *_pretrained())
+
+
+def _movies() -> tuple[str, ...]:
+    return ("tuned:gaussian", "tuned:bm3d", "pca", *_pretrained())
+
+
+def _pretrained() -> tuple[str, ...]:
+    from lowdose import catalogue
+
+    known = catalogue.list_denoisers()
+    return tuple(info.name for info in known if info.group == "pretrained")
+
+
+def _opened(datasets: Sequence[str], options: Options) -> Pool:
+    return open_pool(datasets, options.images, block=options.block or 1)
+
+
+def _sbd(datasets: Sequence[str], count: int, options: Options) -> Study:
     more: dict[str, Any] = {}
     if options.doses is not None:
         more["doses"] = options.doses
     if options.contrasts is not None:
+        for name in options.contrasts:
+            if name not in CONTRASTS:
+                msg = f"There is no contrast {name!r}. {did_you_mean(name, CONTRASTS)}"
+                raise ParameterError(msg)
         more["contrasts"] = options.contrasts
-    return SbdStudy(pool=check_pool(pool), count=count, seed=options.seed, **more)
+    pool = check_pool(_opened(datasets, options))
+    return SbdStudy(pool=pool, count=count, seed=options.seed, **more)
+
+
+def _ede2018(datasets: Sequence[str], count: int, options: Options) -> Study:
+    return ede2018.EdeStudy(
+        pool=_opened(datasets, options),
+        count=count,
+        seed=options.seed,
+        side=options.size or ede2018.SIDE,
+    )
+
+
+def _dose(datasets: Sequence[str], count: int, options: Options) -> Study:
+    return dose.DoseStudy(
+        pool=_opened(datasets, options),
+        count=count,
+        seed=options.seed,
+        doses=options.doses or dose.DOSES,
+        side=options.size or dose.SIDE,
+    )
+
+
+def _em_denoise(datasets: Sequence[str], count: int, options: Options) -> Study:
+    pool = _opened(datasets, options)
+    return GrapheneStudy(pool=pool, count=count, seed=options.seed)
+
+
+def _movie(datasets: Sequence[str], count: int, options: Options) -> Study:
+    pool: FilmPool
+    if len(datasets) != 1:
+        msg = "The protocol movie takes one data set."
+        raise ParameterError(msg)
+    if datasets[0] == SAMPLE:  # nine in ten are tested, the others tuned on
+        pool = DrawnFilms(number=count + max(1, -(-count // 9)))
+    else:
+        pool = open_films(Dataset(datasets[0]))
+    return MovieStudy(
+        pool=pool, count=count, seed=options.seed, doses=options.doses or (1.0,)
+    )
 
 
 #: Every protocol by its name.
@@ -116,13 +208,53 @@ PROTOCOLS: Final[Mapping[str, Entry]] = MappingProxyType(
             Entry(
                 name="sbd",
                 summary="platinum on ceria at 0.45 e-/px: fidelity, atoms, vacuum",
-                preset="sbd",
+                preset=sbd_preset,
                 # Of three specimens in four an image is white; a tenth is set aside.
                 simulated=lambda count: 4 * (count * 3 // 2 + 8),
                 count=100,
-                denoisers=_LATTICES,
+                denoisers=_lattices,
                 takes=frozenset({"datasets", "doses", "contrasts"}),
                 make=_sbd,
+            ),
+            Entry(
+                name="ede2018",
+                summary="Poisson instances of 512 px crops, at two ranges of dose",
+                preset=partial(drawn.preset, ede2018.SIDE),
+                simulated=lambda count: min(count, 500) * 10 // 9 + 2,
+                count=100,
+                denoisers=_as_ede,
+                takes=frozenset({"datasets", "images", "block", "size"}),
+                make=_ede2018,
+            ),
+            Entry(
+                name="dose",
+                summary="every denoiser from 0.05 to 2500 e-/px",
+                preset=partial(drawn.preset, dose.SIDE),
+                simulated=lambda count: count * 10 // 9 + 2,
+                count=20,
+                denoisers=_everything,
+                takes=frozenset({"datasets", "images", "block", "size", "doses"}),
+                make=_dose,
+            ),
+            Entry(
+                name="em-denoise",
+                summary="graphene with an uneven beam and dead pixels",
+                preset=graphene_preset,
+                simulated=lambda count: 2 * (count * 5 // 9 + 2),
+                count=100,
+                denoisers=_graphene,
+                takes=frozenset({"datasets", "images", "block"}),
+                make=_em_denoise,
+            ),
+            Entry(
+                name="movie",
+                summary="frame by frame, and whether atoms hop in the right frame",
+                preset=movie_preset,
+                simulated=lambda count: count * 10 // 9 + 2,
+                count=20,
+                denoisers=_movies,
+                takes=frozenset({"datasets", "doses"}),
+                make=_movie,
             ),
         )
     }
@@ -175,7 +307,7 @@ def build(
     datasets = options.datasets
     if not datasets and not options.images:
         made = yield from simulate_missing(
-            entry.preset,
+            entry.preset(),
             folder,
             count=entry.simulated(count),
             seed=options.seed,
@@ -183,8 +315,7 @@ def build(
             should_stop=should_stop,
         )
         datasets = (made,)
-    pool = open_pool(datasets, options.images, block=options.block or 1)
-    return entry.make(pool, count, options)
+    return entry.make(datasets, count, options)
 
 
 def find(name: str) -> Entry:
@@ -208,9 +339,14 @@ def _check(entry: Entry, options: Options) -> None:
     if options.seed < 0:
         msg = f"seed={options.seed} must be a whole number from 0 on."
         raise ParameterError(msg)
-    for dose in options.doses or ():
-        if not 0 < dose < float("inf"):
-            msg = f"A dose of {dose:g} is not possible; give numbers above 0."
+    for asked in options.doses or ():
+        if not 0 < asked < float("inf"):
+            msg = f"A dose of {asked:g} is not possible; give numbers above 0."
+            raise ParameterError(msg)
+    for field_name in ("size", "block"):
+        number = getattr(options, field_name)
+        if number is not None and number < 1:
+            msg = f"{field_name}={number} must be a whole number from 1 on."
             raise ParameterError(msg)
     known = entry.takes | {"count", "seed"}
     for field in fields(options):

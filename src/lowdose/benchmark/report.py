@@ -111,6 +111,11 @@ class Report:
                     lines += [*indented, ""]
                 case Words():
                     lines += [block.text, ""]
+                case Table(shown=False):
+                    lines += [
+                        f"{block.title}: [{block.name}.csv]({block.name}.csv)",
+                        "",
+                    ]
                 case Table():
                     lines += [block.to_markdown()]
                 case Picture():
@@ -135,6 +140,9 @@ class Report:
                     parts.append(f"<pre>{html.escape(block.text)}</pre>")
                 case Words():
                     parts.append(f"<p>{html.escape(block.text)}</p>")
+                case Table(shown=False):
+                    text = f"{block.title}: in {block.name}.csv beside this page."
+                    parts.append(f"<p>{html.escape(text)}</p>")
                 case Table():
                     parts.append(block.to_html())
                 case Picture():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import lowdose
 from lowdose.benchmark.found import Found
 from lowdose.benchmark.processes import work
 from lowdose.benchmark.results import Results, opened, write_pictures
-from lowdose.benchmark.tuning import tune
+from lowdose.benchmark.tuning import tune, tune_blindly
 from lowdose.errors import Cancelled, LowDoseError
 from lowdose.inference import DenoiseOptions, denoise
 from lowdose.progress import Clock, Progress, never
@@ -121,9 +121,9 @@ def _setup(study: Study, run: Run) -> dict[str, Any]:
             denoisers[method.label] = {}
         else:
             described = method.spec.load().describe()
-            if method.tuned:
+            if method.tuning:
                 kept = dict(method.spec.values)
-                described = {"name": described["name"], "tuned": True, "kept": kept}
+                described = {"name": method.spec.name, method.tuning: True, **kept}
             denoisers[method.label] = described
     return {
         "protocol": study.name,
@@ -141,7 +141,7 @@ def _tune_all(
     tasks = [
         (method, level)
         for method in run.methods
-        if method.tuned
+        if method.tuning == "tuned"
         for level in levels
         if level not in results.tuned.get(method.label, {})
     ]
@@ -149,7 +149,7 @@ def _tune_all(
         return
     clock = Clock()
     yield Progress(stage="tune", done=0, total=len(tasks))
-    job = TuneJob(study=study, options=run.options)
+    job = TuneJob(study=study)
     tuning = work(job, tasks, workers=run.workers, should_stop=should_stop)
     with closing(tuning):
         for done, (label, level, values) in enumerate(tuning, 1):
@@ -225,12 +225,9 @@ class TuneJob:
     ----------
     study : Study
         Has the scenes to tune on.
-    options : DenoiseOptions
-        Where to compute.
     """
 
     study: Study
-    options: DenoiseOptions
 
     def run(
         self, task: tuple[Method, str]
@@ -239,7 +236,7 @@ class TuneJob:
         method, level = task
         assert method.spec is not None
         scenes = self.study.tuning_scenes(level)
-        yield method.label, level, tune(method.spec, scenes, self.options)
+        yield method.label, level, tune(method.spec, scenes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,10 +292,13 @@ class ScoreJob:
             yield self._score(item, scene, method)
 
     def _score(self, item: Item, scene: Scene, method: Method) -> One:
-        timed = _Timed(self._denoiser(item, method), self.options)
         sums: Mapping[str, NDArray[np.float64]] = {}
         rows: Sequence[Mapping[str, Any]]
         try:
+            options = self.options
+            if method.as_published:
+                options = replace(options, keep_mean=False)
+            timed = _Timed(self._denoiser(item, scene, method), options)
             scores = self.study.score(item, scene, timed, method)
         except Cancelled:
             raise
@@ -314,11 +314,13 @@ class ScoreJob:
             item=item.key, label=method.label, rows=rows, sums=sums, pixels=pixels
         )
 
-    def _denoiser(self, item: Item, method: Method) -> Denoiser | None:
+    def _denoiser(self, item: Item, scene: Scene, method: Method) -> Denoiser | None:
         if method.spec is None:
             return None
         spec: DenoiserSpec = method.spec
-        if method.tuned:
+        if method.tuning == "thinned":
+            return method.with_values(tune_blindly(spec, scene.counts)).load()
+        if method.tuning == "tuned":
             spec = method.with_values(self.tuned[method.label][item.level])
         if spec.key not in self._loaded:
             self._loaded[spec.key] = spec.load()

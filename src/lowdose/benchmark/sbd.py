@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from lowdose.benchmark.choosing import divide, middle, tuning_numbers
 from lowdose.benchmark.cutting import by_crops, by_tiles, middles
 from lowdose.benchmark.scoring import fidelity, finite
 from lowdose.benchmark.sources import Pool, SimulatedPool
@@ -39,15 +41,15 @@ if TYPE_CHECKING:
 
 #: SBD's classes of contrast, the one of the headline first.
 CONTRASTS: Final = ("white", "intermediate", "black")
+_POLARITY: Final[Mapping[str, Literal["bright", "dark"]]] = MappingProxyType(
+    {"white": "bright", "black": "dark"}
+)
 #: Edge of SBD's tiles, and their distance [px].
 TILE, STEP = 400, 350
 #: Into how many crops the sides of an image are cut for the study of fields of view.
 CUTS: Final = (1, 2, 3, 4, 6, 8)
 #: Smallest crop of it [px].
 _SMALLEST_CROP: Final = 48
-#: Share of the specimens that filters are tuned on, and how many images at most, of
-#: which a square of this side [px] in the middle is used.
-_TUNING_SHARE, _TUNING_IMAGES, _TUNING_SIDE = 0.1, 4, 360
 #: Images shown in the report.
 _SHOWN: Final = 2
 
@@ -101,7 +103,8 @@ class SbdStudy:
                 if record["contrast"] == contrast:
                     of_class.setdefault(record["specimen"], []).append(number)
             rng = np.random.default_rng([self.seed, CONTRASTS.index(contrast)])
-            ranked = [s for s in self._order[: -self._tuning] if s in of_class]
+            tested = dict.fromkeys(records[n]["specimen"] for n in self._divided[0])
+            ranked = [specimen for specimen in tested if specimen in of_class]
             for rank, specimen in enumerate(ranked[: self.count]):
                 number = int(rng.choice(of_class[specimen]))
                 chosen.append((rank, contrast, number))
@@ -136,7 +139,7 @@ class SbdStudy:
         structure = true_structure(
             clean,
             vacuum=self.pool.dataset.vacuum,
-            polarity={"white": "bright", "black": "dark"}.get(contrast, "auto"),
+            polarity=_POLARITY.get(contrast, "auto"),
         )
         return Scene(
             counts=scene.counts, truth=scene.truth, more={"structure": structure}
@@ -168,18 +171,12 @@ class SbdStudy:
     def tuning_scenes(self, level: str) -> Sequence[Scene]:
         """Return squares of white images, or of others, of specimens set aside."""
         records = self.pool.records
-        aside = set(self._order[-self._tuning :])
-        numbers = [n for n, r in enumerate(records) if r["specimen"] in aside]
+        numbers = self._divided[1]
         wanted = [n for n in numbers if records[n]["contrast"] == self.contrasts[0]]
-        used: dict[Any, int] = {}
-        for number in wanted or numbers:
-            used.setdefault(records[number]["specimen"], number)
-        scenes = []
-        for number in list(used.values())[:_TUNING_IMAGES]:
-            clean = self.pool.image(number)
-            scene = self._exposed(clean, number, float(level))
-            scenes.append(_middle(scene, _TUNING_SIDE))
-        return scenes
+        return [
+            middle(self._exposed(self.pool.image(number), number, float(level)))
+            for number in tuning_numbers(records, wanted or numbers)
+        ]
 
     def report(self, found: Found) -> Report:
         """Return the tables and pictures."""
@@ -188,16 +185,8 @@ class SbdStudy:
         return sbd_report(self, found)
 
     @cached_property
-    def _order(self) -> list[Any]:
-        """Every specimen, in the order in which they are taken."""
-        everyone = sorted({record["specimen"] for record in self.pool.records})
-        rng = np.random.default_rng([self.seed, len(everyone)])
-        return [everyone[n] for n in rng.permutation(len(everyone))]
-
-    @property
-    def _tuning(self) -> int:
-        """How many specimens are set aside to tune on."""
-        return max(1, round(_TUNING_SHARE * len(self._order)))
+    def _divided(self) -> tuple[list[int], list[int]]:
+        return divide(self.pool.records, self.seed)
 
     def _exposed(self, clean: Micrograph, number: int, dose: float) -> Scene:
         rng = np.random.default_rng([self.seed, number, round(dose * 1e6)])
@@ -287,13 +276,3 @@ def _kept(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _square(counts: Micrograph, side: int) -> Micrograph:
     return counts.replace(data=np.asarray(counts)[:side, :side])
-
-
-def _middle(scene: Scene, side: int) -> Scene:
-    """Return the middle of a scene, a square of this side [px] at most."""
-    place = tuple(
-        slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + side)
-        for n in scene.truth.shape
-    )
-    counts = np.asarray(scene.counts)[place]
-    return Scene(counts=scene.counts.replace(data=counts), truth=scene.truth[place])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowdose.progress import Progress, ShouldStop
+    from lowdose.simulation.rendering import Preset
 
 #: The small set that comes with the package, by name.
 SAMPLE: Final = "sample"
@@ -243,7 +244,7 @@ def open_pool(
 
 
 def simulate_missing(
-    preset: str,
+    preset: Preset,
     folder: Path,
     *,
     count: int,
@@ -255,8 +256,8 @@ def simulate_missing(
 
     Parameters
     ----------
-    preset : str
-        Name of the preset.
+    preset : Preset
+        What to simulate.
     folder : Path
         Where the set goes; a set that is there is taken.
     count : int
@@ -280,14 +281,13 @@ def simulate_missing(
         not installed.
     """
     from lowdose.simulation.generation import iter_simulate
-    from lowdose.simulation.presets import preset as find
 
-    if preset != "drawn" and importlib.util.find_spec("abtem") is None:
+    if preset.name != "drawn" and importlib.util.find_spec("abtem") is None:
         return SAMPLE
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{preset}-seed{seed}-{count}.h5"
+    path = folder / f"{preset.name}-seed{seed}-{count}.h5"
     made = yield from iter_simulate(
-        find(preset),
+        preset,
         path,
         count=count,
         seed=seed,

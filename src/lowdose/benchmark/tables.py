@@ -46,13 +46,13 @@ class Column:
             return "–"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return str(value)
+        if isinstance(value, int) and self.factor == 1:
+            return str(value)
         number = value * self.factor
         if math.isnan(number):
             return "–"
         if math.isinf(number):
             return "∞" if number > 0 else "-∞"
-        if isinstance(number, int):
-            return str(number)
         if self.digits is None:
             return f"{number:.4g}"
         return f"{number:.{self.digits}f}"
@@ -74,6 +74,8 @@ class Table:
         Value by key of the column; None where there is none.
     note : str, optional
         What the reader must know.
+    shown : bool, optional
+        Whether it is in the report; otherwise it is a CSV only.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Any]]
     note: str = ""
+    shown: bool = True
 
     def to_csv(self) -> str:
         """Return the table with all digits; what is not a number is left empty."""

@@ -26,6 +26,11 @@ literature: tables as CSV and Markdown, and one page of HTML with plots and pict
 
 protocols:
   sbd         platinum on ceria at 0.45 e-/px: PSNR, SSIM, atoms, vacuum, field of view
+  ede2018     Poisson instances of 512 px crops at two ranges of dose: MSE and SSIM,
+              their distributions, maps of the mean error
+  dose        every denoiser from 0.05 to 2500 e-/px
+  em-denoise  graphene with an uneven beam and dead pixels, also images per second
+  movie       frame by frame, and whether an atom that hops does so in the right frame
 
 Without --dataset or --images, what is needed is simulated (extra 'simulate'); where
 that is not installed, the small set that comes with the package is taken.
@@ -37,11 +42,14 @@ denoisers:
   NAME              by its name in the catalogue, or the path of a model folder
   NAME:key=value    with parameters; preset=NAME takes a preset
   tuned:NAME        a filter, tuned on separate images with the truth, for each dose
+  thinned:NAME      a filter, tuned on each noisy image alone
 """
 EXAMPLES: Final = """\
 examples:
   lowdose benchmark sbd --dataset sbd-test.h5 --count 100 --workers 4 -o sbd/
   lowdose benchmark sbd --dataset sbd-test.h5 --denoisers general tuned:bm3d -o sbd/
+  lowdose benchmark ede2018 --images micrographs/ --block 2 --count 20000 -o ede/
+  lowdose benchmark dose --denoisers general bm3d tuned:bm3d --count 10 -o dose/
   lowdose benchmark sbd --count 3 --dataset sample -o try/
 """
 
@@ -132,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         msg = f"--workers {arguments.workers} must be a whole number from 1."
         raise ParameterError(msg)
     entry = find(arguments.protocol)
-    methods = parse_methods(arguments.denoisers or entry.denoisers)
+    methods = parse_methods(arguments.denoisers or entry.denoisers())
     folder = Path(arguments.output)
     computing = Run(
         methods=methods,

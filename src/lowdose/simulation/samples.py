@@ -8,7 +8,7 @@ the program does; it is no measure of how well it does it.
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -28,6 +28,8 @@ _SIZE: Final = 256
 _FRAMES: Final = 16
 #: Frame in which an atom of the surface hops to the next site.
 _HOP: Final = 8
+#: Drift along y and x [nm/frame].
+_DRIFT: Final = (0.004, -0.007)
 #: Lattice constants of platinum and ceria [nm].
 _PT, _CEO2 = 0.392, 0.541
 _FILE: Final = "sample-movie.tif"
@@ -85,10 +87,37 @@ def draw_movie(seed: int = 1) -> tuple[Micrograph, Micrograph]:
     )
 
 
+def drawn_events() -> tuple[NDArray[np.float64], list[dict[str, Any]]]:
+    """Return what happens in the drawn movie.
+
+    Returns
+    -------
+    shifts : ndarray, shape (16, 2), float64
+        Displacement of the specimen in every frame [px].
+    events : list of dict
+        As of :func:`lowdose.simulation.movies.describe_event`: one hop.
+    """
+    shifts = np.outer(np.arange(_FRAMES), _DRIFT) / PIXEL_SIZE
+    before, after = (
+        (_particle(hopped=hopped)[-1] + _HOP * np.array(_DRIFT)) / PIXEL_SIZE
+        for hopped in (False, True)
+    )
+    event = {
+        "frame": _HOP,
+        "kind": "hop",
+        "atoms": 1,
+        "y_before": float(before[0]),
+        "x_before": float(before[1]),
+        "y_after": float(after[0]),
+        "x_after": float(after[1]),
+    }
+    return shifts, [event]
+
+
 def _frame(number: int) -> NDArray[np.float32]:
     """Draw the expected counts of one frame."""
     y, x = np.mgrid[:_SIZE, :_SIZE] * PIXEL_SIZE
-    drift = np.array([0.004, -0.007]) * number
+    drift = np.array(_DRIFT) * number
     image = np.zeros((_SIZE, _SIZE))
     for columns, height, width in (
         (_particle(hopped=number >= _HOP), 1.2, 0.062),

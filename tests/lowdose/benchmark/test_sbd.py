@@ -66,7 +66,7 @@ def test_scores_are_of_electrons_at_the_dose_of_the_set(study, white):
 
 def test_no_specimen_is_both_tuned_on_and_tested(study):
     tested = {item.record["specimen"] for item in study.items}
-    aside = set(study._order[-study._tuning :])
+    aside = {study.pool.records[n]["specimen"] for n in study._divided[1]}
     assert aside
     assert not tested & aside
 
