@@ -149,6 +149,18 @@ class Denoiser(Protocol):
 
 
 @runtime_checkable
+class Compiling(Protocol):
+    """A denoiser whose computation can be compiled for its device."""
+
+    def compile(self, wanted: bool) -> None:
+        """Compute through a compiler from the next batch on, or not.
+
+        Called after :meth:`Denoiser.place`. The first batch of every shape then takes
+        up to minutes, and the last digits of the result may differ.
+        """
+
+
+@runtime_checkable
 class Fitting(Protocol):
     """A denoiser that must be fitted to a micrograph before it can be used.
 

@@ -314,10 +314,15 @@ def _step(
 
 def _settings(details: Mapping[str, Any]) -> dict[str, Any]:
     """Return what sets the pixels beside the denoiser and its input."""
-    return {
+    settings = {
         "keep_mean": details["options"]["keep_mean"],
         "precision": details["precision"],
     }
+    # A compiler changes their last digits. Named only where it was asked for, so that
+    # what was begun before there was the choice can be gone on with.
+    if details["options"].get("compile"):
+        settings["compile"] = True
+    return settings
 
 
 def _check_same_run(

@@ -124,6 +124,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tiles at a time; chosen from free memory by default",
     )
 
+    where.add_argument(
+        "--compile",
+        action="store_true",
+        help="networks through torch.compile: up to minutes to begin, for long movies "
+        "on GPUs (see `lowdose bench --compile`)",
+    )
+
     many = parser.add_argument_group("many files, many machines")
     many.add_argument(
         "--workers",
@@ -208,6 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
         tile=arguments.tile,
         batch=arguments.batch,
         keep_mean=not arguments.no_keep_mean,
+        compile=arguments.compile,
     )
     if arguments.cluster and arguments.workers > 1:
         msg = "Give --workers or --cluster: a cluster has workers of its own."

@@ -35,6 +35,9 @@ class DenoiseOptions:
         Patches denoised at a time. None: chosen from free memory.
     keep_mean : bool, optional
         Add a constant to each frame so that its mean is the one of the noisy frame.
+    compile : bool, optional
+        Compute networks through ``torch.compile``, on CUDA devices with CUDA graphs.
+        It takes up to minutes to begin, so it pays for long movies on GPUs only.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class DenoiseOptions:
     tile: int | None = None
     batch: int | None = None
     keep_mean: bool = True
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if not _DEVICE.fullmatch(str(self.device)):
@@ -64,9 +68,10 @@ class DenoiseOptions:
         for name, value in (("tile", self.tile), ("batch", self.batch)):
             if value is not None:
                 object.__setattr__(self, name, _positive_whole(name, value))
-        if self.keep_mean not in (True, False):
-            msg = f"keep_mean={self.keep_mean!r} must be True or False."
-            raise ParameterError(msg)
+        for name, flag in (("keep_mean", self.keep_mean), ("compile", self.compile)):
+            if flag not in (True, False):
+                msg = f"{name}={flag!r} must be True or False."
+                raise ParameterError(msg)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a dictionary of JSON types."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lowdose.denoiser import Compiling
 from lowdose.errors import (
     Cancelled,
     DeviceError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.denoiser import Denoiser, Measures
+    from lowdose.inference.device import Place
     from lowdose.inference.frames import Frame
     from lowdose.inference.options import DenoiseOptions
     from lowdose.progress import ShouldStop
@@ -162,7 +164,7 @@ class PatchRunner:
         place = self.work.place
         try:
             with self._translated_errors():
-                self.denoiser.place(place.device, place.precision)
+                self._place_on(place)
         except OutOfMemoryError as error:
             if place.device == CPU.device:
                 raise self._hopeless() from error
@@ -346,6 +348,12 @@ class PatchRunner:
             raise self._hopeless() from error
         return smaller
 
+    def _place_on(self, place: Place) -> None:
+        self.denoiser.place(place.device, place.precision)
+        if isinstance(self.denoiser, Compiling):
+            # Also where it is not wanted: an earlier run may have.
+            self.denoiser.compile(self.options.compile)
+
     def take(self, work: Work, text: str) -> None:
         """Go on with other pieces or on another device, and warn."""
         warnings.warn(text, MemoryWarning, stacklevel=4)
@@ -354,7 +362,7 @@ class PatchRunner:
         if work.place != before:
             try:
                 with self._translated_errors():
-                    self.denoiser.place(work.place.device, work.place.precision)
+                    self._place_on(work.place)
             except OutOfMemoryError as error:
                 raise self._hopeless() from error
         release_memory(before.device)

@@ -69,6 +69,7 @@ class NetworkDenoiser:
         self._network = network
         self._device = torch.device("cpu")
         self._dtype = torch.float32
+        self._compiled: Callable[[Tensor], Tensor] | None = None
 
     @classmethod
     def from_card(cls, card: ModelCard, values: Mapping[str, Any]) -> NetworkDenoiser:
@@ -112,9 +113,25 @@ class NetworkDenoiser:
 
     def place(self, device: str, precision: str) -> None:
         """Move to a device and choose the arithmetic."""
+        if torch.device(device) != self._device:
+            self._compiled = None
         self._device, self._dtype = torch.device(device), _PRECISIONS[precision]
         with _translated(device):
             self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compile(self, wanted: bool) -> None:
+        """Compute through ``torch.compile``; see :class:`lowdose.denoiser.Compiling`.
+
+        On CUDA devices with CUDA graphs, which launch all kernels of a forward pass at
+        once; they need batches of one shape, of which the engine makes nearly all.
+        """
+        if not wanted:
+            self._compiled = None
+        elif self._compiled is None:
+            cuda = self._device.type == "cuda"
+            self._compiled = torch.compile(
+                self._network, mode="reduce-overhead" if cuda else None
+            )
 
     def fitted(
         self,
@@ -137,6 +154,7 @@ class NetworkDenoiser:
             self.card, self._network, {**self.values, "binning": binning}
         )
         other._device, other._dtype = self._device, self._dtype
+        other._compiled = self._compiled
         return other
 
     def measure(self, frame: NDArray[np.float32]) -> Measures:
@@ -322,8 +340,9 @@ class NetworkDenoiser:
         with torch.autocast(
             self._device.type, self._dtype, enabled=self._dtype != torch.float32
         ):
-            y: Tensor = self._network(x)
-        return y.float()
+            y: Tensor = (self._compiled or self._network)(x)
+        # A CUDA graph writes its next result over this one.
+        return y.float() if self._compiled is None else y.float().clone()
 
 
 def _view(number: int, count: int) -> tuple[int, bool]:

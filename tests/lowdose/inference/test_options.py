@@ -29,6 +29,7 @@ def test_devices_that_may_exist_are_accepted(device):
         ({"batch": 0}, "batch=0"),
         ({"batch": "4"}, "batch='4'"),
         ({"keep_mean": "no"}, "keep_mean='no'"),
+        ({"compile": "yes"}, "compile='yes'"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(values, message):
@@ -44,6 +45,7 @@ def test_options_do_not_change_and_can_be_written_as_json():
         "tile": 256,
         "batch": 2,
         "keep_mean": True,
+        "compile": False,
     }
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.tile = 3

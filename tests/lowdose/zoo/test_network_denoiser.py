@@ -4,6 +4,7 @@ import torch
 
 from lowdose import zoo
 from lowdose.errors import DeviceError, OutOfMemoryError, ParameterError
+from lowdose.inference import DenoiseOptions, denoise
 from lowdose.networks.reach import measure_halo
 from lowdose.zoo.network_denoiser import NetworkDenoiser
 
@@ -117,3 +118,51 @@ def test_the_gpu_computes_what_the_cpu_does(model, frame):
     cpu, gpu = (zoo.load_model(model) for _ in range(2))
     gpu.place("cuda", "float32")
     np.testing.assert_allclose(apply(gpu, frame), apply(cpu, frame), rtol=1e-3)
+
+
+def test_a_run_that_asks_for_it_computes_through_the_compiler(
+    model, frame, monkeypatch
+):
+    calls = []
+
+    def compile_(network, *, mode):
+        def run(x):
+            calls.append((mode, tuple(x.shape)))
+            return network(x)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    denoiser = zoo.load_model(model)
+    plain = denoise(frame, denoiser, options=DenoiseOptions(device="cpu")).data
+    assert not calls
+    options = DenoiseOptions(device="cpu", compile=True)
+    np.testing.assert_array_equal(denoise(frame, denoiser, options=options).data, plain)
+    assert calls
+    assert {mode for mode, _ in calls} == {None}  # CUDA graphs are for CUDA
+    calls.clear()
+    denoise(frame, denoiser, options=DenoiseOptions(device="cpu"))
+    assert not calls  # the next run, which did not ask, goes without
+
+
+def test_a_compiler_that_fails_is_an_error_of_ours(model, frame, monkeypatch):
+    def compile_(network, *, mode):
+        def run(x):
+            raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    options = DenoiseOptions(device="cpu", compile=True)
+    with pytest.raises(DeviceError, match=r"No working C\+\+ compiler"):
+        denoise(frame, zoo.load_model(model), options=options)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_graphs_give_the_pixels_of_a_plain_run(model, frame):
+    denoiser = zoo.load_model(model)
+    plain = denoise(frame, denoiser, options=DenoiseOptions(device="cuda")).data
+    options = DenoiseOptions(device="cuda", compile=True)
+    compiled = denoise(frame, denoiser, options=options).data
+    np.testing.assert_allclose(compiled, plain, rtol=1e-2, atol=1e-2)
