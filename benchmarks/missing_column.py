@@ -49,7 +49,8 @@ def without(image: np.ndarray, columns: Columns, number: int) -> np.ndarray:
     row, column = columns.positions[number]
     square = (y - row) ** 2 + (x - column) ** 2
     spot = np.exp(-square / (2 * columns.sigma[number] ** 2))
-    changed = image - columns.height[number] * spot
+    # Down to the level round it: what the rings of the neighbours leave is no column.
+    changed = image - spot * (image - columns.background[number])
     return np.asarray(changed + image.mean() - changed.mean())
 
 
@@ -172,7 +173,10 @@ def draw(path: Path, frame: Frame, name: str) -> None:
     import matplotlib.pyplot as plt
 
     clean = np.asarray(frame.clean, np.float64)
-    number = max(surface(frame, frame.truth), key=lambda n: frame.truth.height[n])
+    candidates = surface(frame, frame.truth)
+    number = sorted(candidates, key=lambda n: frame.truth.height[n])[
+        len(candidates) // 2
+    ]
     edited = without(clean, frame.truth, number)
     deviance = deviance_of(frame, edited)
     row, column = frame.truth.positions[number]

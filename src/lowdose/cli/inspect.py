@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,9 @@ from lowdose.errors import LowDoseError, ParameterError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from lowdose.denoiser import Denoiser
     from lowdose.inference import DenoiseOptions
@@ -43,6 +47,7 @@ examples:
   lowdose inspect image.tif clean.tif -o inspection/
   lowdose inspect image.tif mine.tif -o inspection/ --denoiser gaussian --set sigma=2
   lowdose inspect movie.mrc clean.mrc -o frame7/ --frame 7
+  lowdose inspect image.tif clean.tif -o inspection/ --vacuum 0:128,0:512 --diameter 0.2
   lowdose inspect image.dm4 clean.tif -o inspection/ --gain 3.2 --offset 100
 """
 
@@ -67,6 +72,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="maps",
         help="make only this: bootstrap, evidence, deviance, residuals, risk or "
         "halves; may be given several times",
+    )
+    parser.add_argument(
+        "--vacuum",
+        type=region,
+        metavar="Y0:Y1,X0:X1",
+        help="rows and columns [px] without specimen, for the evidence of columns "
+        "(default: found where there are some)",
+    )
+    parser.add_argument(
+        "--diameter",
+        type=float,
+        metavar="NM",
+        help="diameter of the disks of the local deviance in nm (default: such that "
+        "one holds about 100 electrons)",
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="expected counts, where they are known: true errors beside the others",
     )
     parser.add_argument(
         "--repeats",
@@ -136,6 +160,13 @@ def run(arguments: argparse.Namespace) -> int:
             denoiser,
             noise=noise,
             maps=arguments.maps,
+            vacuum=_drawn(arguments.vacuum, noisy),
+            truth=None
+            if arguments.truth is None
+            else frame_of(
+                io.read(arguments.truth), arguments.frame, Path(arguments.truth)
+            ),
+            diameter_nm=arguments.diameter,
             repeats=arguments.repeats,
             seed=arguments.seed,
             options=options,
@@ -153,6 +184,37 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _tell(found, files)
     return DONE
+
+
+def region(text: str) -> tuple[slice, slice]:
+    """Return rows and columns as they are written on the command line.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is not ``Y0:Y1,X0:X1``.
+    """
+    from argparse import ArgumentTypeError
+
+    found = re.fullmatch(r"(\d*):(\d*),(\d*):(\d*)", text.replace(" ", ""))
+    if found is None:
+        msg = f"{text!r} is no region; write Y0:Y1,X0:X1, such as 0:128,0:512."
+        raise ArgumentTypeError(msg)
+    y0, y1, x0, x1 = (int(n) if n else None for n in found.groups())
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _drawn(
+    where: tuple[slice, slice] | None, noisy: Micrograph
+) -> NDArray[np.bool_] | None:
+    """Return the region of vacuum as a mask."""
+    if where is None:
+        return None
+    import numpy as np
+
+    mask = np.zeros(noisy.frame_shape, dtype=bool)
+    mask[where] = True
+    return mask
 
 
 def frame_of(image: Micrograph, number: int | None, path: Path) -> Micrograph:

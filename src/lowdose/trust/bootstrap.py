@@ -67,7 +67,7 @@ class BootstrapErrors:
     spread : TrustMap
         Standard deviation over the noise [counts rms].
     factors : mapping of str to float
-        Share of the mean squared error that the parts of the model have, see
+        Mean of the parts of the model, relative to that of the two bootstraps, see
         :mod:`lowdose.trust.error_model`.
     mse : Estimate or None
         Unbiased mean squared error that they were fitted to [counts²].

@@ -113,7 +113,7 @@ class Repeats:
         Less what the mean of a few repeats scatters itself.
         """
         excess = self.mean**2 - self.variance / self.number
-        return np.maximum(local_mean(excess, _BIAS_REACH), 0)
+        return np.asarray(np.maximum(local_mean(excess, _BIAS_REACH), 0))
 
     @property
     def squared(self) -> NDArray[np.float64]:
@@ -130,7 +130,7 @@ class ErrorFit:
     squared : ndarray, shape (H, W), float64
         [counts²]
     factors : dict
-        Share of the mean that each part of the model has.
+        Mean of each part of the model, relative to that of the two bootstraps.
     mse : Estimate or None
         The unbiased error that they were fitted to [counts²].
     caveats : tuple of str
@@ -174,8 +174,8 @@ def fit_errors(
             "The plain bootstrap: detail that the denoiser loses is not in it, so the "
             "true error is larger."
         )
-        factors = dict(zip(_PARTS, (1.0, 0.0, 0.0, 0.0), strict=True))
-        return ErrorFit(squared=first.squared, factors=factors, caveats=(caveat,))
+        plain = dict(zip(_PARTS, (1.0, 0.0, 0.0, 0.0), strict=True))
+        return ErrorFit(squared=first.squared, factors=plain, caveats=(caveat,))
     weight = _weight(grounds)
     base = _iterated(grounds, first, second, weight)
     mean = float(np.nanmean(base))
@@ -225,7 +225,8 @@ def _iterated(
 
 def _contrast(image: NDArray[np.float64]) -> NDArray[np.float64]:
     mean = local_mean(image, _CONTRAST_REACH)
-    return np.maximum(local_mean(image**2, _CONTRAST_REACH) - mean**2, 0)
+    square = local_mean(image**2, _CONTRAST_REACH)
+    return np.asarray(np.maximum(square - mean**2, 0))
 
 
 def _constant(grounds: Grounds) -> NDArray[np.float64]:
@@ -235,7 +236,7 @@ def _constant(grounds: Grounds) -> NDArray[np.float64]:
 def _weight(grounds: Grounds) -> NDArray[np.float64]:
     """Return the weights of the terms, whose variance is twice the noise's squared."""
     noise = local_mean(grounds.model.variance(grounds.denoised), 4.0)[grounds.valid]
-    return 1 / (math.sqrt(2) * np.maximum(noise, 0.05 * noise.mean()))
+    return np.asarray(1 / (math.sqrt(2) * np.maximum(noise, 0.05 * noise.mean())))
 
 
 def _factors(

@@ -86,6 +86,8 @@ def iter_inspect(
     noise: NoiseModel | None = None,
     maps: Sequence[str | MapMaker] | None = None,
     vacuum: ArrayLike | None = None,
+    truth: Micrograph | ArrayLike | None = None,
+    diameter_nm: float | None = None,
     repeats: int = 16,
     seed: int = 0,
     options: DenoiseOptions = DEFAULTS,
@@ -108,6 +110,10 @@ def iter_inspect(
     vacuum : array_like, shape (H, W), bool, optional
         The region without specimen, for the evidence of columns. Found where it is
         not given.
+    truth : Micrograph or array_like, shape (H, W), optional
+        Expected counts, where they are known, as in a simulation.
+    diameter_nm : float, optional
+        Diameter of the disks of the local deviance [nm]. None: about 100 electrons.
     repeats : int, optional
         How often new noise is drawn, at least 2.
     seed : int, optional
@@ -132,12 +138,13 @@ def iter_inspect(
         If the two images do not belong together (see
         :func:`~lowdose.trust.grounds.ground`), or nothing could be made.
     ParameterError
-        If a maker is not known, or the denoiser makes another image of the noisy one
-        than the one given.
+        If a maker is not known (that of true errors without the truth is none), a
+        diameter is given without a pixel size, or the denoiser makes another image of
+        the noisy one than the one given.
     Cancelled
         If `should_stop` returned True.
     """
-    chosen = _chosen(maps)
+    chosen = _chosen(maps, truth=truth is not None)
     grounds = ground(noisy, denoised, noise=noise)
     caveats = grounds.caveats
     if denoiser is not None and denoiser.needs.frames > 1:
@@ -155,6 +162,8 @@ def iter_inspect(
         noise=noise,
         counted=grounds.counted,
         vacuum=None if vacuum is None else np.asarray(vacuum, dtype=bool),
+        truth=None if truth is None else single_frame(truth, "truth"),
+        diameter_nm=diameter_nm,
         repeats=repeats,
         seed=seed,
         options=options,
@@ -200,6 +209,8 @@ def inspect(
     noise: NoiseModel | None = None,
     maps: Sequence[str | MapMaker] | None = None,
     vacuum: ArrayLike | None = None,
+    truth: Micrograph | ArrayLike | None = None,
+    diameter_nm: float | None = None,
     repeats: int = 16,
     seed: int = 0,
     options: DenoiseOptions = DEFAULTS,
@@ -214,6 +225,8 @@ def inspect(
             noise=noise,
             maps=maps,
             vacuum=vacuum,
+            truth=truth,
+            diameter_nm=diameter_nm,
             repeats=repeats,
             seed=seed,
             options=options,
@@ -222,8 +235,8 @@ def inspect(
     )
 
 
-def _chosen(names: Sequence[str | MapMaker] | None) -> list[MapMaker]:
-    known = {maker.name: maker for maker in MAKERS}
+def _chosen(names: Sequence[str | MapMaker] | None, *, truth: bool) -> list[MapMaker]:
+    known = {m.name: m for m in MAKERS if truth or not m.needs_truth}
     if names is None:
         return list(known.values())
     chosen = []

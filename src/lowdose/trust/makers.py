@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from lowdose.progress import Progress
 from lowdose.trust.bootstrap import iter_bootstrap
 from lowdose.trust.deviance import DevianceOptions, iter_local_deviance
+from lowdose.trust.error_maps import errors_against
 from lowdose.trust.evidence import EvidenceOptions, iter_column_evidence
 from lowdose.trust.evidence_verdicts import (
     column_facts,
@@ -14,13 +16,24 @@ from lowdose.trust.evidence_verdicts import (
 )
 from lowdose.trust.halves import iter_halves
 from lowdose.trust.pure import iter_risk
+from lowdose.trust.repeats import check_stop
 from lowdose.trust.residuals import iter_residual_checks
 from lowdose.trust.subject import Finding, MapMaker, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lowdose.progress import Progress, ShouldStop
+    from lowdose.progress import ShouldStop
+
+
+def _errors(
+    subject: Subject, should_stop: ShouldStop
+) -> Generator[Progress, None, Finding]:
+    assert subject.truth is not None
+    yield Progress(stage="errors", done=0, total=1)
+    check_stop(should_stop)
+    found = errors_against(subject.denoised, subject.truth)
+    return Finding(maps=found.maps)
 
 
 def _residuals(
@@ -118,7 +131,7 @@ def _deviance(
         subject.denoised,
         denoiser=splitter,
         noise=subject.noise,
-        options=DevianceOptions(seed=subject.seed),
+        options=DevianceOptions(seed=subject.seed, diameter_nm=subject.diameter_nm),
         denoise_options=subject.options,
         should_stop=should_stop,
     )
@@ -128,6 +141,13 @@ def _deviance(
 
 #: Everything that is made, in the order in which it is shown.
 MAKERS: Final[list[MapMaker]] = [
+    MapMaker(
+        name="errors",
+        title="Errors against the truth",
+        needs_denoiser=False,
+        needs_truth=True,
+        make=_errors,
+    ),
     MapMaker(
         name="bootstrap",
         title="Expected error by denoising again",

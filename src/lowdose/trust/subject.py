@@ -39,6 +39,11 @@ class Subject:
         Whether the counts are whole electrons, which can be split.
     vacuum : ndarray, shape (H, W), bool, or None
         The region without specimen, where it was drawn.
+    truth : Micrograph or None
+        Expected counts, where they are known.
+    diameter_nm : float or None
+        Diameter of the disks in which counts are compared with the image [nm], where
+        it was chosen.
     repeats : int
         How often a map may draw new noise.
     seed : int
@@ -53,6 +58,8 @@ class Subject:
     noise: NoiseModel | None
     counted: bool
     vacuum: NDArray[np.bool_] | None
+    truth: Micrograph | None
+    diameter_nm: float | None
     repeats: int
     seed: int
     options: DenoiseOptions
@@ -105,9 +112,12 @@ class MapMaker:
         :class:`~lowdose.progress.Progress` and returns a :class:`Finding`. It raises
         :class:`~lowdose.errors.InvalidImageError` where it cannot be made of these
         data; the other makers then go on.
+    needs_truth : bool, optional
+        Whether it compares with the truth, which is seldom known.
     """
 
     name: str
     title: str
     needs_denoiser: bool
     make: Make
+    needs_truth: bool = False

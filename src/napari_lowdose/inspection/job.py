@@ -47,6 +47,8 @@ class InspectRequest:
         Noise of the detector, where the user knows it.
     vacuum : ndarray, shape (H, W), bool, or None
         The region of vacuum, where the user drew it.
+    diameter_nm : float or None
+        Of the disks of the local deviance [nm], where the user chose it.
     repeats, seed : int
         How often new noise is drawn, and the seed of all that is random.
     options : DenoiseOptions
@@ -64,6 +66,7 @@ class InspectRequest:
     checks: tuple[str, ...]
     noise: NoiseModel | None
     vacuum: NDArray[np.bool_] | None
+    diameter_nm: float | None
     repeats: int
     seed: int
     options: DenoiseOptions
@@ -92,6 +95,7 @@ class InspectRequest:
             noise=self.noise,
             maps=self.checks,
             vacuum=self.vacuum,
+            diameter_nm=self.diameter_nm,
             repeats=self.repeats,
             seed=self.seed,
             options=self.options,

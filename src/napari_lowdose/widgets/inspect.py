@@ -257,6 +257,7 @@ class InspectWidget(TeardownOnClose):
             checks=self.choices.chosen(),
             noise=self.choices.noise(),
             vacuum=self.choices.drawn_vacuum(),
+            diameter_nm=values["diameter"] or None,
             repeats=values["repeats"],
             seed=values["seed"],
             options=self.choices.engine(

@@ -44,6 +44,15 @@ _FOUND: Final = "found by itself"
 _GIVEN: Final = "as given here"
 _REPEATS: Final = (
     Parameter(
+        name="diameter",
+        kind="float",
+        default=0.0,
+        minimum=0.0,
+        unit="nm",
+        help="Disks in which local deviance compares counts with the image; 0: such "
+        "that one holds about 100 electrons.",
+    ),
+    Parameter(
         name="repeats",
         kind="int",
         default=16,
