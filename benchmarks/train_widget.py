@@ -4,10 +4,10 @@
         --seconds 60
 
 opens napari with the widget "Train" on a simulated movie, and asks Qt for an event
-every few milliseconds: what comes late could not be drawn or clicked meanwhile. The same
-is measured before anything runs, while the training starts (Python imports torch), and
-while it trains with curves and preview on, with the frame of the movie changed five
-times a second, as somebody would who looks through it.
+every few milliseconds: what comes late could not be drawn or clicked meanwhile. The
+same is measured before anything runs, while the training starts (Python imports
+torch), and while it trains with curves and preview on, with the frame of the movie
+changed five times a second, as somebody would who looks through it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-# Neither the settings of whoever runs this, nor their models.
+# Not the settings of whoever runs this.
 os.environ["NAPARI_CONFIG"] = ""
-_FOLDER = tempfile.TemporaryDirectory()
-os.environ["LOWDOSE_TRAININGS"] = f"{_FOLDER.name}/training"
-os.environ["LOWDOSE_MODELS"] = f"{_FOLDER.name}/models"
 
 from typing import TYPE_CHECKING
 
@@ -79,13 +76,22 @@ class Gaps:
 
 
 def main() -> None:
-    """Parse the command line, measure, and print a table."""
+    """Parse the command line and measure, away from the user's own folders."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--start", default="general", help="model, or 'none'")
     parser.add_argument("--device", default="auto")
     parser.add_argument("-o", "--output", type=Path, help="write JSON here")
     arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        # Not the models of whoever runs this.
+        os.environ["LOWDOSE_TRAININGS"] = f"{folder}/training"
+        os.environ["LOWDOSE_MODELS"] = f"{folder}/models"
+        run(arguments)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, and print a table."""
     viewer = napari.Viewer(show=True, show_welcome_screen=False)
     viewer.window.resize(1500, 950)
     viewer.add_layer(Layer.create(*micrograph_to_layer(sample_movie())))
@@ -127,7 +133,6 @@ def main() -> None:
     if arguments.output is not None:
         arguments.output.write_text(json.dumps(found, indent=1))
     viewer.close()
-    _FOLDER.cleanup()
 
 
 def for_seconds(seconds: float) -> Callable[[], bool]:
