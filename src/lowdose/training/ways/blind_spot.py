@@ -205,7 +205,9 @@ class BlindSpot:
             target, measures = crop[len(crop) // 2], self._measures[number]
             held = None if self._held is None else self._held[number][rows, columns]
             if self._setting.blind:
-                weight: Image | float = 1.0 if held is None else np.float32(held)
+                weight: Image | float = 1.0
+                if held is not None:
+                    weight = held.astype(np.float32)
                 asked.append((crop, target, weight, measures))
                 continue
             for pixels in self._choose_for_validation(crop.shape[1:], held, rng):
@@ -223,8 +225,9 @@ class BlindSpot:
         # As thinly as while it learns, or more so.
         parts = max(_MASKS, math.ceil(float(held.mean()) / share))
         order = rng.permutation(np.flatnonzero(held))
+        width = shape[1]
         return [
-            tuple(np.unravel_index(part, shape))
+            (part // width, part % width)
             for part in np.array_split(order, parts)
             if part.size
         ]
