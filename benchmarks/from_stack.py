@@ -51,8 +51,8 @@ SEED = 0
 #: In how many goes pixels are hidden, and what is hidden with each.
 GOES, HIDDEN = 7, blinded_offsets("row", 2)
 BINNINGS = (1, 2, 3, 4, 6)
-#: Finest step of the search, and trials at most for each filter.
-FINEST, MOST = 1.15, 60
+#: Finest step of the search.
+FINEST = 1.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +96,16 @@ def errors(denoiser: Any, questions: Sequence[Question]) -> NDArray[np.float64]:
     return np.concatenate(found)
 
 
-def tuned(name: str, questions: Sequence[Question]) -> Row:
+def tuned(
+    name: str, questions: Sequence[Question], binnings: Sequence[int], most: int
+) -> Row:
     """Find the binning and the parameters of a filter that make its score best."""
     axes, known = SEARCH[name], {}
 
     def cost(values: dict[str, Any]) -> float:
         key = json.dumps(values, sort_keys=True)
         if key not in known:
-            if len(known) >= MOST:
+            if len(known) >= most:
                 return np.inf
             try:
                 denoiser = catalogue.load(name, **values)
@@ -114,7 +116,7 @@ def tuned(name: str, questions: Sequence[Question]) -> Row:
 
     declared = {p.name: p.default for p in filters.FILTERS[name].parameters}
     start = {key: declared[key] for key in axes}
-    best = min(BINNINGS, key=lambda factor: cost({**start, "binning": factor}))
+    best = min(binnings, key=lambda factor: cost({**start, "binning": factor}))
     search(lambda values: cost({**values, "binning": best}), axes, start, finest=FINEST)
     _, values = min(known.values(), key=lambda pair: pair[0])
     words = ", ".join(
@@ -168,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="a noisy image; of a stack the first")
     parser.add_argument("--model", action="append", required=True, help="the first one")
     parser.add_argument("--filters", nargs="*", default=list(SEARCH))
+    parser.add_argument("--binnings", type=int, nargs="+", default=BINNINGS)
+    parser.add_argument("--most", type=int, default=40, help="trials for each filter")
     parser.add_argument("--rows", type=int, nargs=2, metavar=("FIRST", "END"))
     parser.add_argument("--markdown", type=Path)
     given = parser.parse_args(arguments)
@@ -178,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(row_of(text, questions))
         print(f"{text}: {rows[-1].errors.mean():.2f}", flush=True)
     for name in given.filters:
-        rows.append(tuned(name, questions))
+        rows.append(tuned(name, questions, given.binnings, given.most))
         print(f"{rows[-1].denoiser}: {rows[-1].errors.mean():.2f}", flush=True)
     places = np.concatenate([question.places[0] for question in questions])
     first, end = given.rows or (0, frame.shape[0])
