@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -36,9 +37,9 @@ def divide(
     Returns
     -------
     tested, aside : list of int
-        Numbers of images, specimen by specimen in random order. Where all are of one
-        specimen, such as the frames of one stack, single images are set aside; of a
-        single image nothing is.
+        Numbers of images: one of every specimen in random order, then another one of
+        each, and so on. Where all are of one specimen, such as the frames of one
+        stack, single images are set aside; of a single image nothing is.
     """
     groups: dict[Any, list[int]] = {}
     for number, record in enumerate(records):
@@ -50,9 +51,15 @@ def divide(
         return parts[0], []
     rng = np.random.default_rng([seed, len(parts)])
     shuffled = [parts[n] for n in rng.permutation(len(parts))]
-    share = max(1, round(SHARE * len(parts)))
-    tested = [number for part in shuffled[:-share] for number in part]
-    return tested, [number for part in shuffled[-share:] for number in part]
+    mixed = [[part[n] for n in rng.permutation(len(part))] for part in shuffled]
+    share = max(1, round(SHARE * len(mixed)))
+    return _in_turns(mixed[:-share]), _in_turns(mixed[-share:])
+
+
+def _in_turns(parts: Sequence[Sequence[int]]) -> list[int]:
+    """Return the first of every part, then the second of every part, and so on."""
+    rounds = itertools.zip_longest(*parts)
+    return [number for one in rounds for number in one if number is not None]
 
 
 def tuning_numbers(

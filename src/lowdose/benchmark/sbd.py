@@ -69,9 +69,9 @@ class SbdStudy:
     doses : tuple of float
         Multiples of the dose of the set, 1 being its own (SBD's ``noise_scale``).
     contrasts : tuple of str
-        Classes of contrast.
+        Classes of contrast, the one of the headline first.
     field_count : int
-        White images of the study of fields of view.
+        Images of the headline with the study of fields of view.
     """
 
     pool: SimulatedPool
@@ -85,10 +85,11 @@ class SbdStudy:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Images, seed, and which of them have the study of fields of view."""
+        """Images, seed, and which of them are tuned on and have all scores."""
         return {
             "images": dict(self.pool.identity),
             "seed": self.seed,
+            "headline": self.contrasts[0],
             "field_count": self.field_count,
         }
 
@@ -108,13 +109,10 @@ class SbdStudy:
             for rank, specimen in enumerate(ranked[: self.count]):
                 number = int(rng.choice(of_class[specimen]))
                 chosen.append((rank, contrast, number))
-        if not any(contrast == CONTRASTS[0] for _, contrast, _ in chosen):
-            if CONTRASTS[0] in self.contrasts:
-                msg = f"There are no images of white contrast in {self.pool.label}."
-                raise ParameterError(msg)
-            if not chosen:
-                msg = f"There are no such images in {self.pool.label}."
-                raise ParameterError(msg)
+        first = self.contrasts[0]
+        if not any(contrast == first for _, contrast, _ in chosen):
+            msg = f"There are no images of {first} contrast in {self.pool.label}."
+            raise ParameterError(msg)
         return [
             Item(
                 key=_key(records[number], contrast, dose),
@@ -152,7 +150,7 @@ class SbdStudy:
         truth = scene.truth / np.float32(item.dose)
         estimate = denoise(scene.counts) / np.float32(item.dose)
         values = {**fidelity(estimate, truth), **_sbd_scores(estimate, truth)}
-        if item.record["contrast"] == CONTRASTS[0] and method.spec is not None:
+        if item.record["contrast"] == self.contrasts[0] and method.spec is not None:
             tiled = by_tiles(scene.counts, denoise, tile=TILE, step=STEP)
             tiled_scores = _sbd_scores(tiled / np.float32(item.dose), truth)
             values |= {f"{key}_tiled": value for key, value in tiled_scores.items()}

@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--contrast",
         nargs="+",
         metavar="C",
-        help="sbd only: white, intermediate, black (default: all)",
+        help="sbd only, that of the headline first (default: white intermediate black)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="seed (default: 0)"

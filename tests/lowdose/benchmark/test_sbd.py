@@ -80,7 +80,7 @@ def test_more_images_begin_with_the_same_ones():
 
 def test_a_class_that_is_not_there_is_refused():
     pool = SimulatedPool(dataset=open_sample())
-    with pytest.raises(ParameterError, match="no such images"):
+    with pytest.raises(ParameterError, match="no images of black contrast"):
         _ = SbdStudy(pool=pool, count=1, contrasts=("black",)).items
 
 
