@@ -8,7 +8,7 @@ closed over. Meanwhile a timer looks how long the event loop was away. In the en
 must have been no exception, there must be no thread more, and memory must not have
 grown from the middle of the rounds on. Needs napari, Qt and OpenGL; without a screen::
 
-    xvfb-run -a python benchmarks/soak.py --rounds 200             # about 5 min
+    xvfb-run -a python benchmarks/soak.py --rounds 200             # about 10 min
     xvfb-run -a python benchmarks/soak.py --rounds 200 --denoiser general
 
 It prints a Markdown table, and ends with code 1 where something is wrong.

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, ref
 
 from napari.experimental import layers_linked
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_lowdose._memory import unwrapped
 from napari_lowdose._provenance import (
@@ -139,11 +139,21 @@ class Comparison(QObject):
             self.leave()
 
     def _on_removed(self) -> None:
-        viewer = self._ref()
-        if viewer is not None and any(
-            find_layer(viewer, uid) is None for uid in self._pair
-        ):
+        # Not at once: napari is about to take the layer off its canvas, and a grid that
+        # is switched off meanwhile leaves a canvas which crashes when it is drawn.
+        if self._broken():
+            QTimer.singleShot(0, self._leave_if_broken)
+
+    def _leave_if_broken(self) -> None:
+        if self.active and self._broken():
             self.leave()
+
+    def _broken(self) -> bool:
+        """Return whether one of the two layers is gone."""
+        viewer = self._ref()
+        return viewer is not None and any(
+            find_layer(viewer, uid) is None for uid in self._pair
+        )
 
 
 _COMPARISONS: WeakKeyDictionary[ViewerModel, Comparison] = WeakKeyDictionary()

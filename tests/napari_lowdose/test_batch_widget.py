@@ -306,7 +306,7 @@ def test_a_double_click_shows_a_result_beside_its_input(
     widget.open_row(2)  # a second time shows the same layers
     assert len(viewer.layers) == 2
     viewer.layers.remove(clean)
-    assert not viewer.canvas.grid.enabled
+    until(lambda: not viewer.canvas.grid.enabled)
     widget.open_row(2)  # the user removed one: both are opened anew
     until(lambda: len(viewer.layers) == 3)
 

@@ -1,4 +1,4 @@
-"""A short soak of the plugin in a real window: see benchmarks/soak.py for a long one."""
+"""A short soak of the plugin in a real window; a long one is benchmarks/soak.py."""
 
 from __future__ import annotations
 
