@@ -11,6 +11,7 @@ have the same grey levels, but the noisy one, whose noise would leave nothing of
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ mpl.use("Agg")
 import matplotlib.patheffects
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 import lowdose
 from lowdose import catalogue
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    Image = NDArray[np.float32]
+    Frame = NDArray[np.float32]
 
 #: Quantiles that are black and white.
 RANGE = (0.005, 0.995)
 
 
-def denoised(frame: Image, text: str) -> Image:
+def denoised(frame: Frame, text: str) -> Frame:
     """Denoise by a denoiser such as ``bm3d:binning=4`` or the folder of a model."""
     name, _, settings = text.partition(":")
     values: dict[str, Any] = dict(p.split("=", 1) for p in settings.split(",") if p)
@@ -78,7 +80,7 @@ def main() -> None:
     parser.add_argument("--filter", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--field", type=float, required=True, help="width [nm]")
-    parser.add_argument("--levels-to", type=int, help="grey levels of rows above this")
+    parser.add_argument("--levels-to", type=int, help="grey levels of rows above")
     parser.add_argument("--part", type=int, nargs=3, default=(110, 230, 170))
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
@@ -109,7 +111,9 @@ def main() -> None:
             length = 1.0 if name == "whole" else 0.5
             scale_bar(axes, length, nm_per_px, image[cut].shape)
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(given.output, dpi=90, pil_kwargs={"optimize": True})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=90)
+    Image.open(drawn).convert("L").save(given.output, optimize=True)
 
 
 if __name__ == "__main__":
