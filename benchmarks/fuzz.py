@@ -7,7 +7,7 @@ it, in a process that is watched. Counted are files that were read all the same,
 of ours, and what must not be: other exceptions, ended processes, more than ten seconds,
 and more than a GiB of memory. Run it from the root of the repository::
 
-    python benchmarks/fuzz.py --count 10000                       # about 10 min
+    python benchmarks/fuzz.py --count 10000                       # about 5 min
     python benchmarks/fuzz.py --count 10000 --real ../shared/real
 
 The seed of each bad file is printed; ``--seed N --count 1`` makes it again.

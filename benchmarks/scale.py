@@ -6,7 +6,7 @@ otherwise idle machine::
     python benchmarks/scale.py memory --gib 1 6 --denoiser gaussian      # 5 min
     python benchmarks/scale.py memory --gib 1 6 --denoiser general       # 2 h
     python benchmarks/scale.py cluster                                   # 5 min
-    python benchmarks/scale.py kills --count 50                          # 10 min
+    python benchmarks/scale.py kills --count 50                          # 15 min
 
 ``memory`` writes a float32 movie of the size that is asked for, denoises it with the
 command line, and gives the largest resident size that this process had. ``cluster``

@@ -104,14 +104,18 @@ def _checked(record: Any, folder: Path) -> BatchPlan | None:
             "denoiser": str(denoiser),
             "values": {**values},
         } if version == _VERSION and sources:
-            texts = all(isinstance(x, str) and "\0" not in x for x in sources)
-            simple = (isinstance(v, float | int | bool | str) for v in values.values())
-            if texts and all(simple):
+            plain = {
+                name: value
+                for name, value in values.items()
+                if isinstance(name, str) and isinstance(value, float | int | bool | str)
+            }
+            texts = [x for x in sources if isinstance(x, str) and "\0" not in x]
+            if len(texts) == len(sources) and len(plain) == len(values):
                 return BatchPlan(
-                    sources=tuple(map(Path, sources)),
+                    sources=tuple(map(Path, texts)),
                     folder=folder,
                     suffix=suffix,
                     denoiser=denoiser,
-                    values=values,
+                    values=plain,
                 )
     return None
