@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,7 +86,7 @@ class KeptModel:
     seconds: float
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainRequest:
     """A training to begin, or to go on with.
 
@@ -106,8 +106,6 @@ class TrainRequest:
     controls: Controls
     plan: Plan | None = None
     sources: tuple[Source, ...] = ()
-    _wound_up: bool = field(default=False, init=False)
-    _made: bool = field(default=False, init=False)
 
     def run(self, should_stop: ShouldStop) -> Generator[Any, None, KeptModel]:
         """Train, and keep the model.
@@ -127,8 +125,22 @@ class TrainRequest:
             copied or the model not be added. A record stays where there is a
             checkpoint.
         """
-        folder = Path(self.record.folder)
         yield Progress(stage="load", done=0, total=0)
+        return (yield from _Training(self).run(should_stop))
+
+
+class _Training:
+    """One run of a request, with what changes while it goes on."""
+
+    def __init__(self, request: TrainRequest) -> None:
+        self.record, self.controls = request.record, request.controls
+        self.plan, self.sources = request.plan, request.sources
+        self._wound_up = False
+        self._made = False
+
+    def run(self, should_stop: ShouldStop) -> Generator[Any, None, KeptModel]:
+        """See :meth:`TrainRequest.run`."""
+        folder = Path(self.record.folder)
         with opened(folder), self._cleared_up(folder), one_core_left():
             recipe, reason = yield from self._prepare(folder, should_stop)
             yield Begun(reason=reason, recipe=recipe, folder=folder)
@@ -244,9 +256,8 @@ class TrainRequest:
             _log.warning("The training was stopped without a checkpoint: %s", error)
 
     def _keep(self, trained: TrainedModel) -> ModelCard:
-        from lowdose.zoo.user_models import add_model
-
-        card = add_model(trained.folder, name=self.record.name)
+        """Put the model among the user's own, and forget the training."""
+        card = _add(trained.folder, self.record.name)
         with suppress(OutputError):  # the model is safe; what is left is only litter
             forget(self.record)
         return card
@@ -282,6 +293,18 @@ def one_core_left() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _add(folder: Path, name: str) -> ModelCard:
+    """Add a model, under the next free name where another one was faster."""
+    from lowdose.zoo.shelf import list_models
+    from lowdose.zoo.user_models import add_model
+
+    taken = {card.name.casefold() for card in list_models()}
+    free, number = name, 2
+    while free.casefold() in taken:
+        free, number = f"{name}-{number}", number + 1
+    return add_model(folder, name=free)
 
 
 def _mine() -> dict[str, Any]:

@@ -153,7 +153,7 @@ class CurvesView(QWidget):
             points.clear()
         self._score = ""
         named = "" if loss in ("", "auto") else f" {loss}"
-        self._label(self.upper, f"loss{named} (noise variance)", "")
+        self._label(self.upper, f"loss{named} (normalised)", "")
         self._label(self.lower, "validation", "steps")
         if folder is not None and (folder / CURVE).exists():
             self._read(folder / CURVE)

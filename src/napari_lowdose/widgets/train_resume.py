@@ -47,6 +47,7 @@ class ResumeRow(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._records: list[Record] = []
+        self._told: list[str] = []
         title = QLabel("Unfinished:")
         self.box = QComboBox()
         shrink(self.box)
@@ -92,7 +93,9 @@ class ResumeRow(QWidget):
         if any(record.running for record in records):
             self._later.start()
         for note in notes:
-            self.said.emit(note)
+            if note not in self._told:
+                self._told.append(note)
+                self.said.emit(note)
 
     def resume(self) -> None:
         """Go on with the training that is chosen."""

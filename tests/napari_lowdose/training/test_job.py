@@ -187,6 +187,12 @@ def test_a_full_disk_while_the_model_is_kept_loses_nothing(sources, monkeypatch)
     assert kept.card.name == "mine"
 
 
+def test_a_name_that_was_taken_meanwhile_loses_no_model(sources):
+    first, _ = _run(_request(sources).run(never))
+    second, _ = _run(_request(sources).run(never))
+    assert (first.card.name, second.card.name) == ("mine", "mine-2")
+
+
 def test_pause_holds_the_steps_and_finish_ends_them(sources):
     controls = Controls()
     job = _request(sources, controls=controls).run(never)
