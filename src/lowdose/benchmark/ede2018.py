@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lowdose.benchmark.choosing import divide, middle, square, tuning_numbers
-from lowdose.benchmark.methods import is_network
 from lowdose.benchmark.scoring import finite
 from lowdose.benchmark.study import Item, Scene, Scores
 from lowdose.errors import ParameterError
@@ -135,7 +134,7 @@ class EdeStudy:
         result = np.asarray(denoise(scene.counts), np.float64)
         seen = (counts - low) / span
         estimate = (result - low) / span
-        if is_network(method):
+        if method.network:
             estimate = np.clip(estimate, 0, 1)
         unit = scene.more["unit"]
         truth = unit * (seen.mean() / unit.mean())

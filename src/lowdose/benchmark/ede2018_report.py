@@ -8,7 +8,6 @@ import numpy as np
 
 from lowdose.benchmark import plots, published
 from lowdose.benchmark.found import deviation, mean, numbers
-from lowdose.benchmark.methods import is_network
 from lowdose.benchmark.parts import DENOISER, closing, image_panels
 from lowdose.benchmark.report import Heading, Picture, Report, Words
 from lowdose.benchmark.tables import Column, Table
@@ -137,7 +136,7 @@ def _published() -> Table:
 
 def _gains(found: Found) -> list[Block]:
     """Return by how much networks are better than the best filters."""
-    networks = [method for method in found.methods if is_network(method)]
+    networks = [method for method in found.methods if method.network]
     defaults = [m.label for m in found.methods if m.as_published]
     tuned = [method.label for method in found.methods if method.tuning]
     if not networks or not (defaults or tuned):

@@ -286,11 +286,9 @@ def _training(method: Method) -> dict[str, Any]:
     """Return what the card of a network says about its training."""
     from lowdose import catalogue
 
-    if method.spec is None:
+    if method.spec is None or not method.network:
         return {}
-    card = catalogue.describe(method.spec.name).card
-    if card is None:
-        return {}
+    card = catalogue.describe(method.spec.name).card or {}
     training = card.get("training") or {}
     return {
         "weights": card.get("parameters"),

@@ -78,7 +78,8 @@ def numbers(rows: Rows, key: str) -> NDArray[np.float64]:
     """Return the finite numbers of a key; rows without one are left out."""
     values = [row.get(key) for row in rows]
     array = np.array([np.nan if value is None else value for value in values], float)
-    return array[np.isfinite(array)]
+    known: NDArray[np.float64] = array[np.isfinite(array)]
+    return known
 
 
 def mean(rows: Rows, key: str) -> float | None:

@@ -33,11 +33,14 @@ class Method:
     tuning : {"", "tuned", "thinned"}, optional
         Whether the other parameters are tuned: on separate images with the truth, at
         each dose; or on the counts of each image alone, by thinning.
+    network : bool, optional
+        Whether it is a network, as opposed to a filter.
     """
 
     label: str
     spec: DenoiserSpec | None
     tuning: Tuning = ""
+    network: bool = False
 
     @property
     def as_published(self) -> bool:
@@ -111,7 +114,9 @@ def parse_method(text: str) -> Method:
     spec.load()  # raises where a value or the preset is not allowed
     if tuning:
         check_tunable(spec, text)
-    return Method(label=text, spec=spec, tuning=tuning)
+    return Method(
+        label=text, spec=spec, tuning=tuning, network=info.group != "classical"
+    )
 
 
 def parse_methods(texts: Iterable[str]) -> tuple[Method, ...]:
@@ -120,22 +125,16 @@ def parse_methods(texts: Iterable[str]) -> tuple[Method, ...]:
     return tuple({method.label: method for method in parsed}.values())
 
 
-def is_network(method: Method) -> bool:
-    """Return whether a method is a network, as opposed to a filter."""
-    from lowdose import catalogue
-
-    if method.spec is None:
-        return False
-    return catalogue.describe(method.spec.name).card is not None
-
-
 def _parted(text: str) -> tuple[str, str]:
     """Part the name, which may be a path with a colon in it, from the rest."""
     from pathlib import Path
 
+    from lowdose import catalogue
+
     if Path(text).is_dir():
         return text, ""
+    name, _, settings = text.partition(":")
+    if name in {info.name for info in catalogue.list_denoisers()}:
+        return name, settings
     head, colon, tail = text.rpartition(":")
-    if colon and ("=" in tail or not tail):
-        return head, tail
-    return (text, "") if "=" not in text else (head, tail)
+    return (head, tail) if colon and "=" in tail else (text, "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from lowdose.benchmark import dose, ede2018
 from lowdose.benchmark.em_denoise import GrapheneStudy
 from lowdose.benchmark.movie import MovieStudy
 from lowdose.benchmark.movie_sources import DrawnFilms, open_films
+from lowdose.benchmark.options import check_options
 from lowdose.benchmark.sbd import CONTRASTS, SbdStudy, check_pool
 from lowdose.benchmark.sources import SAMPLE, open_pool, simulate_missing
 from lowdose.errors import ParameterError, did_you_mean
@@ -26,44 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lowdose.benchmark.movie_sources import FilmPool
+    from lowdose.benchmark.options import Options
     from lowdose.benchmark.sources import Pool
     from lowdose.benchmark.study import Study
     from lowdose.progress import Progress, ShouldStop
     from lowdose.simulation.rendering import Preset
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What can be set of a protocol; None for its own choice.
-
-    Parameters
-    ----------
-    count : int, optional
-        How many images; of each class or dose where there are several.
-    seed : int, optional
-        Of choices and noise.
-    datasets : tuple of str, optional
-        Files that ``lowdose simulate`` made, or "sample".
-    images : tuple of Path, optional
-        Micrographs, or folders of them, taken as the truth.
-    block : int, optional
-        Edge of the blocks of pixels that micrographs are averaged over first [px].
-    size : int, optional
-        Side of crops [px].
-    doses : tuple of float, optional
-        In the unit of the protocol.
-    contrasts : tuple of str, optional
-        Classes of contrast.
-    """
-
-    count: int | None = None
-    seed: int = 0
-    datasets: tuple[str, ...] = ()
-    images: tuple[Path, ...] = ()
-    block: int | None = None
-    size: int | None = None
-    doses: tuple[float, ...] | None = None
-    contrasts: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,7 +270,7 @@ def build(
         If images cannot be read.
     """
     entry = find(name)
-    _check(entry, options)
+    check_options(options, protocol=entry.name, takes=entry.takes)
     count = entry.count if options.count is None else options.count
     datasets = options.datasets
     if not datasets and not options.images:
@@ -330,30 +298,3 @@ def find(name: str) -> Entry:
         msg = f"There is no protocol {name!r}. {did_you_mean(name, PROTOCOLS)}"
         raise ParameterError(msg)
     return PROTOCOLS[name]
-
-
-def _check(entry: Entry, options: Options) -> None:
-    if options.count is not None and options.count < 1:
-        msg = f"count={options.count} is too small; give a whole number from 1 on."
-        raise ParameterError(msg)
-    if options.seed < 0:
-        msg = f"seed={options.seed} must be a whole number from 0 on."
-        raise ParameterError(msg)
-    for asked in options.doses or ():
-        if not 0 < asked < float("inf"):
-            msg = f"A dose of {asked:g} is not possible; give numbers above 0."
-            raise ParameterError(msg)
-    for field_name in ("size", "block"):
-        number = getattr(options, field_name)
-        if number is not None and number < 1:
-            msg = f"{field_name}={number} must be a whole number from 1 on."
-            raise ParameterError(msg)
-    known = entry.takes | {"count", "seed"}
-    for field in fields(options):
-        given = getattr(options, field.name)
-        if given and field.name not in known:
-            msg = (
-                f"The protocol {entry.name} has no option {field.name!r}. "
-                f"{did_you_mean(field.name, known)}"
-            )
-            raise ParameterError(msg)

@@ -282,7 +282,10 @@ def _read_rows(file: Path) -> dict[tuple[str, str], list[dict[str, Any]]]:
                 break
             try:
                 entry = json.loads(line)
-                found[entry["item"], entry["denoiser"]] = entry["rows"]
+                rows = entry["rows"]
+                # What failed is tried again: memory may have been short, say.
+                if not any("error" in row for row in rows):
+                    found[entry["item"], entry["denoiser"]] = rows
             except (ValueError, KeyError, TypeError) as error:
                 msg = (
                     f"{file} is damaged at byte {whole}. Remove its folder and begin "

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import lowdose
 from lowdose.benchmark.found import Found
+from lowdose.benchmark.jobs import ScoreJob, TuneJob
 from lowdose.benchmark.processes import work
-from lowdose.benchmark.results import Results, opened, write_pictures
-from lowdose.benchmark.tuning import tune, tune_blindly
-from lowdose.errors import Cancelled, LowDoseError
-from lowdose.inference import DenoiseOptions, denoise
+from lowdose.benchmark.report import Words
+from lowdose.benchmark.results import Results, opened
+from lowdose.errors import Cancelled
+from lowdose.inference import DenoiseOptions
+from lowdose.inference.device import resolve_device
 from lowdose.progress import Clock, Progress, never
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from lowdose.batch.spec import DenoiserSpec
     from lowdose.benchmark.methods import Method
-    from lowdose.benchmark.report import Report
-    from lowdose.benchmark.study import Image, Item, Scene, Study
-    from lowdose.denoiser import Denoiser
-    from lowdose.micrograph import Micrograph
+    from lowdose.benchmark.report import Block, Report
+    from lowdose.benchmark.study import Study
     from lowdose.progress import ShouldStop
 
 #: Arithmetic is the same everywhere, so that results are.
@@ -48,13 +43,16 @@ class Run:
     workers : int, optional
         Processes, each with one thread. One: this process, with all threads.
     resume : bool, optional
-        Go on with what is in the folder.
+        Go on with what is in the folder. What failed is tried again.
+    command : str, optional
+        The command that asked for it, for the report.
     """
 
     methods: Sequence[Method]
     options: DenoiseOptions = _DEFAULTS
     workers: int = 1
     resume: bool = False
+    command: str = ""
 
 
 def iter_benchmark(
@@ -93,12 +91,14 @@ def iter_benchmark(
     OutputError
         If the folder has other results, or cannot be written.
     LowDoseError
-        If a denoiser cannot be loaded.
+        If a denoiser cannot be loaded, or the device is not there.
     OutOfMemoryError
         If a worker was ended by the system.
     Cancelled
         If `should_stop` said so. What is finished is kept.
     """
+    if run.options.device != "auto":
+        resolve_device(run.options.device)
     with opened(folder, _setup(study, run), resume=run.resume) as results:
         yield from _tune_all(study, run, results, should_stop)
         yield from _score_all(study, run, results, should_stop)
@@ -111,7 +111,17 @@ def iter_benchmark(
             sums=results.sums,
         )
         results.flush()
-        return study.report(found)
+        return _headed(study.report(found), run)
+
+
+def _headed(report: Report, run: Run) -> Report:
+    """Return a report that begins with what is needed to make it again."""
+    first: list[Block] = [
+        Words(text=f"Made with napari-lowdose {lowdose.__version__}.")
+    ]
+    if run.command:
+        first.append(Words(text=run.command, code=True))
+    return replace(report, blocks=(*first, *report.blocks))
 
 
 def _setup(study: Study, run: Run) -> dict[str, Any]:
@@ -215,134 +225,3 @@ def _all_rows(study: Study, run: Run, results: Results) -> list[dict[str, Any]]:
         for method in run.methods
         for row in results.done[item.key, method.label]
     ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneJob:
-    """Tunes a filter for one level.
-
-    Parameters
-    ----------
-    study : Study
-        Has the scenes to tune on.
-    """
-
-    study: Study
-
-    def run(
-        self, task: tuple[Method, str]
-    ) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Yield label, level and the parameters found."""
-        method, level = task
-        assert method.spec is not None
-        scenes = self.study.tuning_scenes(level)
-        yield method.label, level, tune(method.spec, scenes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class One:
-    """What was found about one method on one item.
-
-    Parameters
-    ----------
-    item, label : str
-        Of what.
-    rows : sequence of mapping
-        As in :class:`~lowdose.benchmark.study.Scores`.
-    sums : mapping
-        As there.
-    pixels : int
-        Of the item.
-    """
-
-    item: str
-    label: str
-    rows: Sequence[Mapping[str, Any]]
-    sums: Mapping[str, NDArray[np.float64]]
-    pixels: int
-
-
-@dataclass(slots=True, kw_only=True)
-class ScoreJob:
-    """Denoises and scores an item with several methods.
-
-    Parameters
-    ----------
-    study : Study
-        Has the scenes, and scores.
-    tuned : mapping
-        Label, then level, to tuned parameters.
-    options : DenoiseOptions
-        Where to compute.
-    folder : Path
-        Where pictures are kept.
-    """
-
-    study: Study
-    tuned: Mapping[str, Mapping[str, Mapping[str, Any]]]
-    options: DenoiseOptions
-    folder: Path
-    _loaded: dict[str, Denoiser] = field(default_factory=dict)
-
-    def run(self, task: tuple[Item, Sequence[Method]]) -> Iterator[One]:
-        """Yield what was found, method by method."""
-        item, methods = task
-        scene = self.study.scene(item)
-        for method in methods:
-            yield self._score(item, scene, method)
-
-    def _score(self, item: Item, scene: Scene, method: Method) -> One:
-        sums: Mapping[str, NDArray[np.float64]] = {}
-        rows: Sequence[Mapping[str, Any]]
-        try:
-            options = self.options
-            if method.as_published:
-                options = replace(options, keep_mean=False)
-            timed = _Timed(self._denoiser(item, scene, method), options)
-            scores = self.study.score(item, scene, timed, method)
-        except Cancelled:
-            raise
-        except LowDoseError as error:
-            rows = [{"error": f"{type(error).__name__}: {error}"}]
-        else:
-            rows = [{"seconds": timed.seconds, **row} for row in scores.rows]
-            sums = scores.sums
-            if item.pictured:
-                write_pictures(self.folder, item.key, method.label, scores.pictures)
-        pixels = int(scene.truth.size)
-        return One(
-            item=item.key, label=method.label, rows=rows, sums=sums, pixels=pixels
-        )
-
-    def _denoiser(self, item: Item, scene: Scene, method: Method) -> Denoiser | None:
-        if method.spec is None:
-            return None
-        spec: DenoiserSpec = method.spec
-        if method.tuning == "thinned":
-            return method.with_values(tune_blindly(spec, scene.counts)).load()
-        if method.tuning == "tuned":
-            spec = method.with_values(self.tuned[method.label][item.level])
-        if spec.key not in self._loaded:
-            self._loaded[spec.key] = spec.load()
-        return self._loaded[spec.key]
-
-
-class _Timed:
-    """A denoiser as a function, which remembers how long its first call took."""
-
-    def __init__(self, denoiser: Denoiser | None, options: DenoiseOptions) -> None:
-        self.seconds = 0.0
-        self._called = False
-        self._denoiser, self._options = denoiser, options
-
-    def __call__(self, counts: Micrograph) -> Image:
-        import numpy as np
-
-        begun = time.perf_counter()
-        if self._denoiser is None:
-            result = np.asarray(counts, dtype=np.float32)
-        else:
-            result = denoise(counts, self._denoiser, options=self._options).data
-        if not self._called:
-            self._called, self.seconds = True, time.perf_counter() - begun
-        return result

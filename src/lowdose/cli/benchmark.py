@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from lowdose.errors import Cancelled, ParameterError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from lowdose.benchmark import Options
     from lowdose.cli.reporting import Report
@@ -52,6 +53,13 @@ examples:
   lowdose benchmark dose --denoisers general bm3d tuned:bm3d --count 10 -o dose/
   lowdose benchmark sbd --count 3 --dataset sample -o try/
 """
+
+#: What is left out of the command in the report, because it is the default.
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "--seed": 0,
+    "--device": "auto",
+    "--precision": "float32",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,6 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
         options=DenoiseOptions(device=arguments.device, precision=arguments.precision),
         workers=arguments.workers,
         resume=arguments.resume,
+        command=_command(arguments),
     )
     with (
         stop_on_signals("Stopping; once more to stop at once.") as should_stop,
@@ -173,6 +182,33 @@ def run(arguments: argparse.Namespace) -> int:
         write(table.to_markdown())
     write(f"{written[0]}: {len(done.tables)} tables")
     return DONE
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """Return the command that makes the same results, for the report."""
+    words: list[str] = ["lowdose", "benchmark", arguments.protocol]
+    for flag, given in (
+        ("--dataset", arguments.dataset),
+        ("--images", arguments.images),
+        ("--block", arguments.block),
+        ("--size", arguments.size),
+        ("--doses", arguments.doses),
+        ("--contrast", arguments.contrast),
+        ("--count", arguments.count),
+        ("--seed", arguments.seed),
+        ("--device", arguments.device),
+        ("--precision", arguments.precision),
+        ("--denoisers", arguments.denoisers),
+        ("--output", arguments.output),
+    ):
+        values = given if isinstance(given, list) else [given]
+        if given not in (None, [], _DEFAULTS.get(flag)):
+            words += [flag, *(_text(value) for value in values)]
+    return shlex.join(words)
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _options(arguments: argparse.Namespace) -> Options:

@@ -13,6 +13,8 @@ def test_a_protocol_writes_its_report(cli, here):
         "benchmark", "dose", *SMALL, "-d", "gaussian", "-o", "found", "--resume"
     )
     assert code == 0
+    page = (here / "found" / "report.html").read_text("utf-8")
+    assert "lowdose benchmark dose --dataset sample --size 32 --doses 5" in page
     assert "2 of 2 results are there already" in err
 
 
