@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import warnings
 import weakref
 
 import numpy as np
@@ -16,6 +18,14 @@ pytestmark = pytest.mark.gl
 
 PLUGIN = "napari-lowdose"
 SIZE = 48
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _torch_is_loaded():
+    """Load what the first training would, which takes long on a busy machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("lightning_fabric")
 
 
 @pytest.fixture(autouse=True)

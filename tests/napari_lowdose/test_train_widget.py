@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import tomllib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,14 @@ from napari_lowdose.widgets.train import TrainWidget
 from napari_lowdose.widgets.train_choices import TITLES
 
 SIZE = 48
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _torch_is_loaded():
+    """Load what the first training would, which takes long on a busy machine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("lightning_fabric")
 
 
 @pytest.fixture(autouse=True)
