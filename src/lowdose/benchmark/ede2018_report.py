@@ -278,7 +278,7 @@ def _maps(study: EdeStudy, found: Found) -> list[Block]:
                     "mean": float(errors.mean()),
                     "least": float(errors.min()),
                     "most": float(errors.max()),
-                    "rim": float(_rim(errors)),
+                    "rim": _rim(errors),
                 }
             )
         if not shown:
@@ -340,10 +340,10 @@ def equalised(errors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(adapted(unit, clip_limit=_CLIP), np.float64)
 
 
-def _rim(errors: NDArray[np.float64]) -> np.floating[Any]:
+def _rim(errors: NDArray[np.float64]) -> float:
     inside = np.zeros(errors.shape, bool)
     inside[2:-2, 2:-2] = True
-    return errors[~inside].mean() / errors[inside].mean()
+    return float(errors[~inside].mean() / errors[inside].mean())
 
 
 def _spectra(found: Found) -> list[Block]:

@@ -169,12 +169,17 @@ def image_panels(
     blocks: list[Block] = []
     for number, item in enumerate(items):
         group: dict[str, Any] = {}
+        marks: dict[str, Any] = {}
         for label in found.labels:
             kept = found.pictures(item.key, label)
             if "truth" in kept:
                 group["truth"] = _middle(kept["truth"], side)
             if "image" in kept:
                 group[label] = _middle(kept["image"], side)
+            if "truth_marks" in kept:
+                marks["truth"] = kept["truth_marks"]
+            if "marks" in kept:
+                marks[label] = kept["marks"]
         if "truth" not in group:
             continue
         ordered = {"truth": group.pop("truth"), **group}
@@ -186,6 +191,16 @@ def image_panels(
                 png=plots.images([ordered]),
             )
         )
+        if marks:
+            blocks.append(
+                Picture(
+                    name=f"columns-{number + 1}",
+                    caption="Its columns: found (green), invented (red crosses), "
+                    "missed (blue rings); in the truth, those of the surface in "
+                    "orange.",
+                    png=plots.images([ordered], marks=marks),
+                )
+            )
     return blocks
 
 

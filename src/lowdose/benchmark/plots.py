@@ -29,6 +29,13 @@ _COLOURS: Final = (
     "#8a8a8a",
 )
 _STYLES: Final = ("-", "--", ":", "-.")
+#: Colour, marker and size of points: found, invented, missed, surface.
+_MARKS: Final = (
+    ("#00a06a", "o", 9),
+    ("#ff3b1f", "x", 12),
+    ("#4aa8ff", "o", 22),
+    ("#ffae00", "o", 9),
+)
 #: Share of the pixels beyond either limit of the greys.
 _BEYOND: Final = 0.002
 
@@ -120,6 +127,7 @@ def images(
     rows: Sequence[Mapping[str, NDArray[Any]]],
     *,
     limits: Sequence[tuple[float, float] | None] | None = None,
+    marks: Mapping[str, NDArray[np.float64]] | None = None,
     columns: int = 5,
     width: float = 2.6,
 ) -> bytes:
@@ -131,6 +139,9 @@ def images(
         Groups, each of title to image.
     limits : sequence of (float, float) or None, optional
         Values of black and white of each group. None: those of its first image.
+    marks : mapping, optional
+        Title to points on its image, of shape (N, 3): row, column, and kind, an index
+        of four looks.
     columns : int, optional
         Images on a line.
     width : float, optional
@@ -151,13 +162,16 @@ def images(
             for start in range(0, len(pairs), columns)
         ]
     across = max(len(pairs) for pairs, _ in lines)
-    figure = _figure(width * across, (width + 0.3) * len(lines))
+    rows_px, columns_px = lines[0][0][0][1].shape
+    height = width * rows_px / columns_px + 0.3
+    figure = _figure(width * across, height * len(lines))
     grid = figure.subplots(len(lines), across, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
     for axes_row, (pairs, (low, high)) in zip(grid, lines, strict=True):
         for axes, (title, pixels) in zip(axes_row, pairs, strict=False):
             step = max(1, math.ceil(max(pixels.shape) / 360))
+            _mark(axes, None if marks is None else marks.get(title), step)
             axes.imshow(
                 pixels[::step, ::step],
                 cmap="gray",
@@ -167,6 +181,27 @@ def images(
             )
             axes.set_title(title, fontsize=8)
     return _png(figure)
+
+
+def _mark(axes: Any, points: NDArray[np.float64] | None, step: int) -> None:
+    """Draw points on an image of which every `step`-th pixel is shown."""
+    if points is None:
+        return
+    for kind, (colour, marker, size) in enumerate(_MARKS):
+        some = points[points[:, 2] == kind] / step
+        axes.scatter(
+            some[:, 1],
+            some[:, 0],
+            s=size,
+            marker=marker,
+            linewidths=0.8,
+            zorder=2,
+            **({"color": colour} if marker != "o" else _ring(colour)),
+        )
+
+
+def _ring(colour: str) -> dict[str, str]:
+    return {"facecolors": "none", "edgecolors": colour}
 
 
 def grey_limits(image: NDArray[Any]) -> tuple[float, float]:

@@ -21,7 +21,9 @@ from lowdose.benchmark.cutting import by_crops, by_tiles, middles
 from lowdose.benchmark.scoring import fidelity, finite
 from lowdose.benchmark.sources import Pool, SimulatedPool
 from lowdose.benchmark.structure import (
+    column_marks,
     column_values,
+    surface_marks,
     true_structure,
     vacuum_values,
 )
@@ -157,13 +159,17 @@ class SbdStudy:
             if item.record["rank"] < self.field_count:
                 values |= self._fields(item, scene, denoise)
         structure = scene.more["structure"]
+        calibrated = Micrograph(estimate, scene.counts.calibration)
         if structure is not None:
-            calibrated = Micrograph(estimate, scene.counts.calibration)
             values |= column_values(structure, calibrated)
             values |= vacuum_values(structure, estimate, truth)
-        pictures = {"image": estimate}
+        pictures: dict[str, Any] = {"image": estimate}
         if method.spec is None:
             pictures["truth"] = truth
+        if item.pictured and structure is not None:
+            pictures["marks"] = column_marks(structure, calibrated)
+            if method.spec is None:
+                pictures["truth_marks"] = surface_marks(structure)
         return Scores(rows=[values], pictures=pictures)
 
     def tuning_scenes(self, level: str) -> Sequence[Scene]:

@@ -159,6 +159,44 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
     }
 
 
+def column_marks(structure: Structure, estimate: Micrograph) -> NDArray[np.float64]:
+    """Return columns to be marked on a picture.
+
+    Parameters
+    ----------
+    structure : Structure
+        Of the clean image.
+    estimate : Micrograph, shape (H, W)
+        Denoised counts, or the clean image.
+
+    Returns
+    -------
+    ndarray, shape (N, 3)
+        Row and column [px], and 0 for a column found, 1 for one that is invented, 2 for
+        one that is missed.
+    """
+    true = structure.columns.positions
+    found = _found(structure.columns, estimate)
+    positions = np.zeros((0, 2)) if found is None else found.positions
+    pairs = score_columns(positions, true, tolerance=structure.tolerance).pairs
+    real = np.isin(np.arange(len(positions)), pairs[:, 0])
+    there = np.isin(np.arange(len(true)), pairs[:, 1])
+    return np.concatenate(
+        [
+            np.column_stack([places, np.full(len(places), kind)])
+            for kind, places in enumerate(
+                (positions[real], positions[~real], true[~there])
+            )
+        ]
+    )
+
+
+def surface_marks(structure: Structure) -> NDArray[np.float64]:
+    """Return the true columns as :func:`column_marks`, those of the surface as 3."""
+    positions = structure.columns.positions
+    return np.column_stack([positions, np.where(structure.surface, 3, 0)])
+
+
 def vacuum_values(
     structure: Structure,
     estimate: NDArray[np.floating[Any]],
