@@ -173,14 +173,16 @@ def draw(path: Path, frame: Frame, name: str) -> None:
     import matplotlib.pyplot as plt
 
     clean = np.asarray(frame.clean, np.float64)
-    candidates = surface(frame, frame.truth)
-    number = sorted(candidates, key=lambda n: frame.truth.height[n])[
-        len(candidates) // 2
-    ]
+    reach = 5 * frame.truth.spacing
+    away = np.minimum(
+        frame.truth.positions, np.array(clean.shape) - frame.truth.positions
+    ).min(1)
+    inside = [n for n in surface(frame, frame.truth) if away[n] > reach]
+    heights = sorted(inside, key=lambda n: frame.truth.height[n])
+    number = heights[len(heights) // 2]
     edited = without(clean, frame.truth, number)
     deviance = deviance_of(frame, edited)
     row, column = frame.truth.positions[number]
-    reach = 5 * frame.truth.spacing
     low, high = np.quantile(clean, [0.001, 0.999])
 
     def titled(what: str, image: Micrograph | np.ndarray) -> str:

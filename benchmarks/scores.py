@@ -118,20 +118,23 @@ def scores_at(dose: float, *, images: int, size: int, probes: int) -> list[Score
             for way, values in terms.items():
                 blocks[label, way].append(block_means(values))
         print(f"{dose:g} e-/px: image {number + 1} of {images}", file=sys.stderr)
-    scores = []
-    for label in denoisers:
-        found = {}
-        for way in WAYS:
-            means = np.concatenate(blocks[label, way])
-            drawn = resampled_means(means, np.random.default_rng(SEED))
-            low, high = np.quantile(drawn, [0.025, 0.975])
-            found[way] = (float(means.mean()), float(low), float(high))
-        scores.append(
-            Score(
-                denoiser=label, dose=dose, true=float(np.mean(true[label])), found=found
-            )
+    # All estimates on the same draws of blocks.
+    means = np.stack([np.concatenate(parts) for parts in blocks.values()])
+    drawn = resampled_means(means, np.random.default_rng(SEED), draws=400)
+    ends = np.quantile(drawn, [0.025, 0.975], axis=1)
+    found = {
+        key: (float(row.mean()), float(low), float(high))
+        for key, row, low, high in zip(blocks, means, *ends, strict=True)
+    }
+    return [
+        Score(
+            denoiser=label,
+            dose=dose,
+            true=float(np.mean(true[label])),
+            found={way: found[label, way] for way in WAYS},
         )
-    return scores
+        for label in denoisers
+    ]
 
 
 def thinned_terms(

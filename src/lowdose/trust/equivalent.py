@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 import numpy as np
 
 from lowdose.errors import InvalidImageError, ParameterError
+from lowdose.inference.fitting import fitted
 from lowdose.inference.preview import loaded_denoiser
 from lowdose.micrograph import Micrograph
 from lowdose.progress import Clock, Progress, ShouldStop, never
@@ -150,8 +151,8 @@ def iter_equivalent_filter(
        Networks", ICLR 2020. arXiv:1906.05478
     """
     clock = Clock()
-    loaded = loaded_denoiser(denoiser)
     micrograph = noisy if isinstance(noisy, Micrograph) else Micrograph(noisy)
+    loaded = fitted(loaded_denoiser(denoiser), micrograph)
     frames = _frames(micrograph, loaded)
     shape = micrograph.frame_shape
     if not (0 <= row < shape[0] and 0 <= column < shape[1]):

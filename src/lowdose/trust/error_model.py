@@ -54,8 +54,8 @@ _CONTRAST_REACH: Final = 2.0
 #: unbiased errors and the bootstrap share the noise of the one frame there is.
 _FIT_REACH: Final = 6.0
 #: Standard deviations of the priors: of the factor of the map round 1, and of the
-#: others round 0.
-_PRIORS: Final = (0.25, 1.0)
+#: others round 0, at least.
+_PRIORS: Final = (0.25, 2.0)
 #: Precision of the unbiased error from which on the fit is called a check: error over
 #: value.
 _CHECKABLE: Final = 0.5
@@ -183,14 +183,17 @@ def fit_errors(
     for part in (first.bias_squared, _contrast(first.image), _constant(grounds)):
         size = float(np.nanmean(part))
         parts.append(part * (mean / size) if size > 0 else part)
+    mse = mean_interval(terms, np.random.default_rng(0))
+    error = (mse.high - mse.low) / 4
     sharp, loose = _PRIORS
+    if mean > 0:
+        # Where there is surely more error than the bootstraps know of, let it in.
+        loose = max(loose, (mse.value - error) / mean)
     deviations = (sharp, *(loose for _ in parts[1:]))
     factors = _factors(
         grounds, parts, terms, weight, prior=(1.0, 0.0, 0.0, 0.0), deviations=deviations
     )
     squared = sum(f * part for f, part in zip(factors, parts, strict=True))
-    mse = mean_interval(terms, np.random.default_rng(0))
-    error = (mse.high - mse.low) / 4
     found = float(np.nanmean(squared))
     if error > _CHECKABLE * found:
         caveat = (

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lowdose.errors import InvalidImageError, ParameterError
+from lowdose.inference.fitting import fitted
+from lowdose.inference.preview import loaded_denoiser
 from lowdose.metrics.intervals import Estimate, block_means, resampled_means
 from lowdose.micrograph import Micrograph
 from lowdose.progress import Clock, Progress, ShouldStop, never
@@ -133,7 +135,8 @@ def iter_ranking(
     noisy : Micrograph or array_like, shape (..., H, W)
         Detector counts as they were recorded; a stack or one frame.
     denoisers : mapping of str to Denoiser or str
-        What to compare, at least two, by the name to report.
+        What to compare, at least two, by the name to report. Those that must know the
+        pixel size are fitted to the image.
     noise : NoiseModel, optional
         Noise of the detector; recognised or estimated where it is not given.
     frames : int, optional
@@ -175,6 +178,11 @@ def iter_ranking(
     chosen = np.unique(
         np.linspace(0, micrograph.n_frames - 1, frames).round().astype(int)
     )
+    # Once for all, not for each of the noisier probes.
+    denoisers = {
+        name: fitted(loaded_denoiser(denoiser), micrograph)
+        for name, denoiser in denoisers.items()
+    }
     clock = Clock()
     total = len(chosen) * len(denoisers) * (probes + 1)
     done = 0
