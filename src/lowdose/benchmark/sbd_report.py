@@ -158,10 +158,11 @@ def _atoms(found: Found, chosen: Mapping[str, Any]) -> Table:
         name="atoms",
         title="Atomic columns",
         note="Columns of the clean image are the truth; pairs within "
-        f"{TOLERANCE * 1e3:.0f} pm. Outline: columns on the alpha shape of the found "
-        "ones against those on that of the true ones, as SBD do. Surface there: true "
-        "surface columns that are found at all; surface real: columns on the found "
-        "outline that are true ones at all; surface-atom F1: of these two.",
+        f"{TOLERANCE * 1e3:.0f} pm. Outline: found columns that face the vacuum (an "
+        "alpha shape, its ball of 0.3 nm) against the true ones that do, as SBD. "
+        "Surface there: true surface columns that are found at all; surface real: "
+        "columns on the found outline that are true ones at all; surface-atom F1: of "
+        "these two.",
         **chosen,
     )
 

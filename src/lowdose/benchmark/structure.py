@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 from lowdose.errors import InvalidImageError
 from lowdose.metrics.columns import score_columns
 from lowdose.trust.columns import Columns, find_columns
-from lowdose.trust.surface import surface_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 #: Largest distance between a found column and the true one [nm]: 10 px of SBD's
 #: images, as in its demonstration of surface metrics; never more than half the spacing.
 TOLERANCE: Final = 0.061
-#: The vacuum begins this far from every true column [nm].
+#: The vacuum begins this far from every true column [nm]: a little less than the
+#: distance of cerium columns, and more than the radius of any gap inside a lattice.
 VACUUM_FROM: Final = 0.3
 #: Limits of the distances by which the error in vacuum is told [nm].
 DISTANCES: Final = (0.3, 0.5, 0.8, 1.2, math.inf)
@@ -32,6 +32,8 @@ DISTANCES: Final = (0.3, 0.5, 0.8, 1.2, math.inf)
 #: a share of the strong ones.
 _THRESHOLD: Final = 0.25
 _FAINT: Final = 0.05
+#: How far the rounding to pixels may move the rim of the vacuum [px].
+_ROUNDED: Final = 2.0
 #: Smallest region of vacuum, as a share of the image, and how far its mean may be from
 #: the intensity of the vacuum, as a share of that.
 _SMALLEST: Final = 0.01
@@ -47,7 +49,7 @@ class Structure:
     columns : Columns
         Atomic columns.
     surface : ndarray, shape (N,), bool
-        Which of them lie on the outline of the specimen.
+        Which of them face the vacuum.
     tolerance : float
         Largest distance of a found column from its true one [px].
     vacuum : ndarray, shape (H, W), bool
@@ -96,20 +98,19 @@ def true_structure(
             threshold=_FAINT,
             polarity="bright" if columns.sign > 0 else "dark",
         )
-        surface = surface_columns(columns)
     except InvalidImageError:
         return None
     spacing = columns.spacing
-    assert spacing is not None  # a surface has three columns at least
+    if spacing is None:
+        return None
     pixels = np.asarray(clean, np.float64)
-    y, x = np.indices(pixels.shape)
-    points = np.stack([y.ravel(), x.ravel()], 1)
-    nearest = cKDTree(columns.positions).query(points)[0].reshape(pixels.shape) * size
+    nearest = _distance(columns.positions, pixels.shape) * size
+    empty = _large(nearest > VACUUM_FROM, pixels, vacuum)
     return Structure(
         columns=columns,
-        surface=surface,
+        surface=_facing(columns.positions, empty, size),
         tolerance=min(TOLERANCE / size, spacing / 2),
-        vacuum=_vacuum(pixels, nearest > VACUUM_FROM, vacuum),
+        vacuum=empty,
         distance=nearest.astype(np.float32),
         faint=faint.positions,
     )
@@ -119,9 +120,11 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
     """Score the columns of a denoised image.
 
     Columns are looked for at the size and polarity of the true ones. Surface columns
-    are scored in two ways: the outline of the found columns against that of the true
-    ones, by alpha shapes on either, as SBD do; and whether the true surface columns
-    are there, and those on the found outline are real, whatever the outline does.
+    are those that a ball of 0.3 nm can touch from a large empty region: the outer
+    boundary of the alpha shape [1]_, without the inside of vacancies and the gap at an
+    interface. They are scored in two ways: the surface of the found columns against
+    that of the true ones, as SBD do; and whether the true surface columns are there,
+    and those on the found surface are real, whatever the outline does.
 
     Parameters
     ----------
@@ -134,6 +137,12 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
     -------
     dict
         Of JSON types; None where there is nothing to score.
+
+    References
+    ----------
+    .. [1] H. Edelsbrunner, D. Kirkpatrick, R. Seidel, "On the shape of a set of points
+       in the plane", IEEE Trans. Inf. Theory 29, 551 (1983).
+       doi:10.1109/TIT.1983.1056714
     """
     true = structure.columns
     found = _found(true, estimate)
@@ -152,7 +161,7 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
         "f1": scores.f1,
         "jaccard": scores.jaccard,
         "position_error_pm": None if error is None or math.isnan(error) else error,
-        **_surface_values(structure, found, scores.pairs),
+        **_surface_values(structure, positions, scores.pairs),
         "invented_columns": scores.invented,
         "missed_columns": scores.missed,
         "invented_in_vacuum": _in_vacuum(structure, positions),
@@ -249,17 +258,18 @@ def _found(true: Columns, estimate: Micrograph) -> Columns | None:
 
 
 def _surface_values(
-    structure: Structure, found: Columns | None, pairs: NDArray[np.int64]
+    structure: Structure, positions: NDArray[np.float64], pairs: NDArray[np.int64]
 ) -> dict[str, Any]:
-    true = structure.columns
-    outline = np.zeros(0 if found is None else len(found), bool)
-    spacing = true.spacing
-    if found is not None and len(found) > 2 and spacing is not None:
-        try:
-            outline = surface_columns(found, alpha_px=0.85 * spacing, border=spacing)
-        except InvalidImageError:  # all on one line
-            outline = np.zeros(len(found), bool)
-    positions = np.zeros((0, 2)) if found is None else found.positions
+    true, size = structure.columns, structure.columns.pixel_size
+    on_surface = int(structure.surface.sum())
+    keys = ("precision", "recall", "f1", "jaccard")
+    assert size is not None
+    if not on_surface:
+        none = dict.fromkeys([f"surface_{key}" for key in keys])
+        more = dict.fromkeys(("surface_real", "surface_there", "surface_atoms_f1"))
+        return {"surface_columns": 0, **none, **more}
+    nearest = _distance(positions, structure.vacuum.shape) * size
+    outline = _facing(positions, _large(nearest > VACUUM_FROM), size)
     scores = score_columns(
         positions[outline],
         true.positions[structure.surface],
@@ -267,16 +277,12 @@ def _surface_values(
     )
     real = int(np.isin(np.flatnonzero(outline), pairs[:, 0]).sum())
     there = int(np.isin(np.flatnonzero(structure.surface), pairs[:, 1]).sum())
-    on_outline, on_surface = int(outline.sum()), int(structure.surface.sum())
-    precision = real / on_outline if on_outline else 0.0
-    recall = there / on_surface if on_surface else 0.0
+    precision = real / int(outline.sum()) if outline.any() else 0.0
+    recall = there / on_surface
     both = precision + recall
     return {
         "surface_columns": on_surface,
-        "surface_precision": scores.precision,
-        "surface_recall": scores.recall,
-        "surface_f1": scores.f1,
-        "surface_jaccard": scores.jaccard,
+        **{f"surface_{key}": getattr(scores, key) for key in keys},
         "surface_real": precision,
         "surface_there": recall,
         "surface_atoms_f1": 2 * precision * recall / both if both else 0.0,
@@ -296,16 +302,48 @@ def _in_vacuum(structure: Structure, positions: NDArray[np.float64]) -> int:
     return int((inside & away).sum())
 
 
-def _vacuum(
-    pixels: NDArray[np.float64], far: NDArray[np.bool_], level: float
+def _distance(
+    positions: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return how far every pixel is from the nearest column [px]."""
+    if not len(positions):
+        return np.full(shape, np.inf)
+    empty = np.ones(shape, bool)
+    last = np.array(shape) - 1
+    empty[tuple(np.clip(np.rint(positions), 0, last).astype(int).T)] = False
+    distance: NDArray[np.float64] = ndimage.distance_transform_edt(empty)
+    return distance
+
+
+def _facing(
+    positions: NDArray[np.float64], empty: NDArray[np.bool_], pixel_size: float
 ) -> NDArray[np.bool_]:
-    """Return the large regions far from columns whose mean is that of the vacuum."""
+    """Return which columns a ball touches whose centre stays in the empty region."""
+    if not len(positions) or not empty.any():
+        return np.zeros(len(positions), bool)
+    distance = ndimage.distance_transform_edt(~empty)
+    last = np.array(empty.shape) - 1
+    at = np.clip(np.rint(positions), 0, last).astype(int)
+    near: NDArray[np.bool_] = (
+        distance[tuple(at.T)] <= VACUUM_FROM / pixel_size + _ROUNDED
+    )
+    return near
+
+
+def _large(
+    far: NDArray[np.bool_],
+    pixels: NDArray[np.float64] | None = None,
+    level: float = 0.0,
+) -> NDArray[np.bool_]:
+    """Return the large regions far from columns; with pixels, those at the level."""
     labels, number = ndimage.label(far)
     if not number:
         return far
     names = np.arange(1, number + 1)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
-    means = ndimage.mean(pixels, labels, names)
-    kept = (sizes >= _SMALLEST * pixels.size) & (abs(means - level) <= _OFF * level)
+    kept = sizes >= _SMALLEST * far.size
+    if pixels is not None:
+        means = ndimage.mean(pixels, labels, names)
+        kept &= np.abs(means - level) <= _OFF * level
     mask: NDArray[np.bool_] = np.isin(labels, names[kept])
     return mask
