@@ -93,7 +93,8 @@ def _denoise(
 
 def _with_neighbours(wish: Wish, denoiser: Denoiser) -> list[NDArray[Any]]:
     """Return the frame between those that the denoiser sees with it, as in a run."""
-    from lowdose.inference.frames import reflected, series_of_frames
+    from lowdose.inference.frames import series_of_frames
+    from lowdose.inference.spans import reflected
 
     needs = denoiser.needs
     if needs.frames == 1:

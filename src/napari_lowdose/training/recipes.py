@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from lowdose.errors import LowDoseError
 from lowdose.networks.variants import find_variant
+from lowdose.zoo.shelf import find_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +34,8 @@ DATA_KEYS: Final[Mapping[str, tuple[tuple[str, str, bool], ...]]] = MappingProxy
     }
 )
 
-#: Side of the crops where images are large enough [px].
-_USUAL_PATCH: Final = 96
+#: Side of images that are larger than any crop [px].
+_LARGE: Final = 4096
 #: Drawings for a training of minutes; the general model had 4096.
 _DRAWINGS: Final[dict[str, Any]] = {
     "images": 256,
@@ -67,7 +69,7 @@ FRESH: Final[Mapping[str, Fresh]] = MappingProxyType(
     {
         "small": Fresh(
             title="Fresh: small",
-            help="0.35 million parameters: for some minutes without a GPU.",
+            help="0.3 million parameters: for some minutes without a GPU.",
         ),
         "general": Fresh(
             title="Fresh: as the general model",
@@ -101,9 +103,9 @@ class Plan:
     way : str
         Key of :data:`DATA_KEYS`.
     start : str
-        Model to begin with; empty for a fresh network.
+        Model to begin with.
     fresh : str
-        Key of :data:`FRESH`, where `start` is empty.
+        Key of :data:`FRESH`. Where both are empty, what suits the data is taken.
     minutes : float
         Time to learn [min].
     source : str
@@ -118,7 +120,7 @@ class Plan:
     way: str
     minutes: float
     start: str = ""
-    fresh: str = "small"
+    fresh: str = ""
     source: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +149,7 @@ def make_recipe(
     """
     from lowdose.training.config import recipe_from_dict, recipe_to_dict
     from lowdose.training.stack_recipe import FRESH as NO_START
-    from lowdose.training.stack_recipe import quick_tables, recipe_for_stack
+    from lowdose.training.stack_recipe import recipe_for_stack
 
     learnt = plan.source or plan.way
     if plan.way == SUITED or plan.way in STACK_WAYS:
@@ -155,24 +157,20 @@ def make_recipe(
             seen[0],
             minutes=plan.minutes,
             way=None if plan.way == SUITED else plan.way,
-            start=plan.start or NO_START,
+            start=NO_START if plan.fresh else plan.start or None,
             name=plan.name,
         )
         table = recipe_to_dict(made)
     else:
-        table = quick_tables(
-            name=plan.name,
-            label=learnt,
-            way=plan.way,
-            minutes=plan.minutes,
-            start=plan.start,
-            **_patch(seen),
-        )
+        start = plan.start or ("" if plan.fresh else _suited_start())
+        table = _tables(plan, plan.way, seen, start=start)
         table["data"] = {"way": plan.way}
-        reason = f"Learning by {plan.way}, {_beginning(plan)}."
+        begin = f"beginning with the model {start!r}" if start else "a fresh network"
+        reason = f"Learning by {plan.way}, {begin}."
     way = table["data"]["way"]
-    if not plan.start:
-        _put_network(table, plan.fresh)
+    if plan.fresh:
+        _put_network(table, plan, seen)
+        reason = reason.replace("a fresh network for crystals", "a fresh network")
     if way == "drawings":
         table["data"] |= _DRAWINGS
     for key, found in names.items():
@@ -186,10 +184,32 @@ def make_recipe(
     return recipe_from_dict(table, where="The training"), _in_words(reason)
 
 
-def _patch(seen: Sequence[Micrograph]) -> dict[str, int]:
-    """Return the side of the crops where images are too small for the usual one."""
-    smallest = min((min(m.frame_shape) for m in seen), default=_USUAL_PATCH)
-    return {"patch": max(16, smallest // 16 * 16)} if smallest < _USUAL_PATCH else {}
+def _tables(
+    plan: Plan, way: str, seen: Sequence[Micrograph], *, start: str
+) -> dict[str, Any]:
+    """Return the tables of a recipe, but for its data."""
+    from lowdose.training.stack_recipe import quick_tables
+
+    smallest = min((min(m.frame_shape) for m in seen), default=_LARGE)
+    return quick_tables(
+        name=plan.name,
+        label=plan.source or way,
+        way=way,
+        minutes=plan.minutes,
+        start=start,
+        patch=max(16, smallest // 16 * 16),
+        crystal=plan.fresh == "crystals",
+    )
+
+
+def _suited_start() -> str:
+    """Return the general model, or nothing in an installation without it."""
+    from lowdose.training.stack_recipe import START
+
+    try:
+        return find_model(START).name
+    except LowDoseError:
+        return ""
 
 
 def _known_keys(way: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,25 +220,21 @@ def _known_keys(way: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key in known}
 
 
-def _put_network(table: dict[str, Any], fresh: str) -> None:
-    """Put a network of another variant in the place of the small one."""
-    variant = FRESH[fresh].variant
-    if not variant:
-        return
-    found = find_variant(variant)
-    options = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in found.options.items()
-    }
-    if found.architecture == "lowdose":  # with neighbours the others are too slow
-        options["frames"] = table["network"]["options"]["frames"]
-    table["network"] = {"architecture": found.architecture, "options": options}
-
-
-def _beginning(plan: Plan) -> str:
-    return (
-        f"beginning with the model {plan.start!r}" if plan.start else "a fresh network"
-    )
+def _put_network(table: dict[str, Any], plan: Plan, seen: Sequence[Micrograph]) -> None:
+    """Put the network that was chosen in the place of the one that suits the data."""
+    frames = table["network"]["options"]["frames"]
+    plain = _tables(plan, table["data"]["way"], seen, start="")
+    table["training"], table["network"] = plain["training"], plain["network"]
+    if variant := FRESH[plan.fresh].variant:
+        found = find_variant(variant)
+        options = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in found.options.items()
+        }
+        table["network"] = {"architecture": found.architecture, "options": options}
+    if table["network"]["architecture"] == "lowdose":
+        # With neighbours the others are too slow.
+        table["network"]["options"]["frames"] = frames
 
 
 def _in_words(reason: str) -> str:

@@ -89,7 +89,7 @@ class Record:
             began = psutil.Process(self.pid).create_time()
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             return False
-        return abs(began - self.started) < 1.0
+        return bool(abs(began - self.started) < 1.0)
 
 
 def trainings_folder() -> Path:

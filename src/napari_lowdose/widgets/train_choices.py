@@ -181,7 +181,7 @@ class TrainChoices(QWidget):
         shrink(self.ways)
         self.time.set_parameters(TIME)
         self.training.set_parameters(TRAINING)
-        for name in ("patch", "learning_rate"):
+        for name in ("batch", "patch", "learning_rate"):
             self.training.field(name).setSpecialValueText("auto")
         self.training.set_values({"device": settings.device})
         self.folder.setToolTip(

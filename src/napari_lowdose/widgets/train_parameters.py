@@ -38,10 +38,11 @@ TRAINING: Final = (
     Parameter(
         name="batch",
         kind="int",
-        default=8,
-        minimum=1,
+        default=0,
+        minimum=0,
         maximum=512,
-        help="Crops per step. More is steadier and slower, and needs more memory.",
+        help="Crops per step. More is steadier and slower, and needs more memory. 0: "
+        "what suits the network.",
     ),
     Parameter(
         name="patch",
@@ -50,7 +51,7 @@ TRAINING: Final = (
         minimum=0,
         maximum=1024,
         unit="px",
-        help="Side of a crop, at least 16. 0: 96 px, or what the image has.",
+        help="Side of a crop, at least 16. 0: what suits network and images.",
     ),
     Parameter(
         name="learning_rate",
@@ -176,7 +177,7 @@ OF_WAY: Final[Mapping[str, tuple[Parameter, ...]]] = MappingProxyType(
 )
 
 #: Where 0 stands for "not set".
-_UNSET: Final = ("patch", "learning_rate", "gain")
+_UNSET: Final = ("batch", "patch", "learning_rate", "gain")
 #: Keys that belong elsewhere than into the table [training].
 _ELSEWHERE: Final = ("device", "seed")
 

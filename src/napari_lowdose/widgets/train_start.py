@@ -18,8 +18,13 @@ from napari_lowdose.widgets.form import shrink
 if TYPE_CHECKING:
     from lowdose.zoo.cards import ModelCard
 
-#: Fine-tuning is what suits minutes; it is offered first.
-_FAVOURITE: Final = "general"
+#: What is offered first, and what it means.
+_SUITED: Final = "suited"
+_SUITED_TITLE: Final = "What suits the data"
+_SUITED_WORDS: Final = (
+    "Fine-tunes the general model; where frames show a lattice, and the way learns "
+    "from one stack, takes a fresh network for crystals."
+)
 
 
 class StartBox(QComboBox):
@@ -48,15 +53,15 @@ class StartBox(QComboBox):
 
     @property
     def start(self) -> str:
-        """Model to begin with; empty for a fresh network."""
+        """Model to begin with; empty for a fresh network, or for what suits."""
         kind, name = self._chosen
         return name if kind == "start" else ""
 
     @property
     def fresh(self) -> str:
-        """Key of the fresh network; the small one where a model is chosen."""
+        """Key of the fresh network; empty for a model, or for what suits."""
         kind, name = self._chosen
-        return name if kind == "fresh" else "small"
+        return name if kind == "fresh" else ""
 
     @property
     def names(self) -> set[str]:
@@ -66,9 +71,9 @@ class StartBox(QComboBox):
     @property
     def words(self) -> str:
         """What is chosen, in a sentence."""
-        if not self.start:
-            return FRESH[self.fresh].help
-        return self._cards[self.start].summary
+        if self.start:
+            return self._cards[self.start].summary
+        return FRESH[self.fresh].help if self.fresh else _SUITED_WORDS
 
     def choose(self, *, start: str = "", fresh: str = "") -> None:
         """Choose a model or a fresh network by name; nothing where there is none."""
@@ -84,6 +89,7 @@ class StartBox(QComboBox):
             warnings.simplefilter("ignore")
             self._cards = {card.name: card for card in list_models()}
         model = QStandardItemModel(self)
+        model.appendRow(_entry(_SUITED_TITLE, _SUITED_WORDS, _SUITED))
         for group in ("pretrained", "yours"):
             cards = [card for card in self._cards.values() if card.group == group]
             if cards:
@@ -95,9 +101,7 @@ class StartBox(QComboBox):
             model.appendRow(_entry(fresh.title, fresh.help, f"fresh {key}"))
         with signals_blocked(self):
             self.setModel(model)
-            rows = [before, f"start {_FAVOURITE}", "fresh small"]
-            found = [self.findData(row) for row in rows if row]
-            self.setCurrentIndex(next(row for row in found if row >= 0))
+            self.setCurrentIndex(max(0, self.findData(before)))
         if self.currentData() != before:
             self.changed.emit()
 

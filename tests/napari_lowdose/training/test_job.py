@@ -51,6 +51,7 @@ def sources(movie):
 
 def _plan(**more):
     given = {"way": "thinning", "minutes": 60.0, "source": "movie", **more}
+    given.setdefault("fresh", "small")
     training = {"batch": 1, "patch": 16, "validate_every": 2, "steps": 6}
     return Plan(name="mine", training=training, **given)
 
@@ -280,3 +281,27 @@ def test_every_fresh_network_makes_a_recipe_for_every_kind_of_way(
     assert recipe.way == way
     network = network_of(recipe)
     assert networks.build(network.architecture, **network.options)
+
+
+@pytest.mark.parametrize("lattice", [False, True])
+def test_the_network_is_the_one_asked_for_or_else_the_one_that_suits(
+    lattice, movie, monkeypatch
+):
+    from lowdose.training import stack_recipe
+
+    monkeypatch.setattr(stack_recipe, "shows_lattice", lambda _frames: lattice)
+    seen = [Micrograph(movie.astype(np.uint8), name="movie")]
+
+    def made(**more):
+        plan = Plan(name="mine", way="suited", minutes=1.0, **more)
+        return make_recipe(plan, {"stack": ["a.npy"]}, seen)[0]
+
+    small = made(fresh="small")
+    assert not small.start
+    assert not small.network.options.get("mixing")
+    assert made(fresh="small").training == small.training
+    assert made(fresh="crystals").network.options["mixing"]
+    assert made(start="general").start == "general"
+    suited = made()
+    assert suited.start == ("" if lattice else "general")
+    assert bool(suited.network and suited.network.options.get("mixing")) is lattice
