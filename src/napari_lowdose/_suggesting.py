@@ -83,12 +83,14 @@ class SuggestRequest:
 
     def _load(self) -> tuple[dict[str, Denoiser], list[str]]:
         from lowdose import catalogue
+        from lowdose.inference.fitting import fitted
 
         loaded, left_out = {}, []
         for one in self.candidates:
             values: dict[str, Any] = dict(one.values)
             try:
-                loaded[one.title] = catalogue.load(one.name, **values)
+                denoiser = catalogue.load(one.name, **values)
+                loaded[one.title] = fitted(denoiser, self.image)
             except LowDoseError as error:
                 left_out.append(f"{one.title} was left out. {error}")
         if len(loaded) < 2:

@@ -11,6 +11,7 @@ from lowdose import catalogue, networks
 from lowdose.errors import LowDoseWarning, ParameterError, UnknownDenoiserError
 from lowdose.filters import FILTERS
 from lowdose.inference import DenoiseOptions, denoise
+from lowdose.micrograph import Calibration, Micrograph
 from lowdose.parameters import Parameter
 from lowdose.zoo import list_models
 from lowdose.zoo.package import save_model
@@ -76,11 +77,13 @@ def test_everything_a_user_wants_to_know_is_said(model, shelf):
 def test_every_denoiser_can_be_loaded_and_denoises(model, shelf):
     shutil.copytree(model, shelf / "my-net")
     image = np.random.default_rng(0).poisson(20, (48, 40))
+    calibration = Calibration.from_spacing((0.02, 0.02), ("nm", "nm"))
     for info in catalogue.list_denoisers():
         denoiser = catalogue.load(info.name)
         assert denoiser.name == info.name
         assert set(denoiser.values) == {p.name for p in info.parameters}
-        result = denoise(image, denoiser, options=DenoiseOptions(device="cpu"))
+        noisy = Micrograph(image, calibration)
+        result = denoise(noisy, denoiser, options=DenoiseOptions(device="cpu"))
         assert np.isfinite(result.data).all()
         np.testing.assert_allclose(result.data.mean(), image.mean(), rtol=1e-4)
 

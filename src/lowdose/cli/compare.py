@@ -12,7 +12,7 @@ from lowdose.cli.inspect import followed
 from lowdose.cli.noise_options import add_noise_arguments, given_noise
 from lowdose.cli.reporting import reporting
 from lowdose.cli.stopping import stop_on_signals
-from lowdose.cli.terminal import DONE, columns, write
+from lowdose.cli.terminal import DONE, columns, say, write
 from lowdose.errors import InvalidImageError, ParameterError
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     noise = given_noise(arguments)
     options = DenoiseOptions(device=arguments.device)
-    denoisers = _denoisers(arguments.denoisers, options)
     image = io.read(arguments.file, dataset=arguments.dataset)
+    denoisers = _denoisers(arguments.denoisers, options, image)
     title = Path(arguments.file).name
     with (
         stop_on_signals() as should_stop,
@@ -153,10 +153,15 @@ def parse(text: str) -> tuple[str, dict[str, str]]:
     return name, settings
 
 
-def _denoisers(texts: list[str], options: DenoiseOptions) -> dict[str, Denoiser]:
+def _denoisers(
+    texts: list[str], options: DenoiseOptions, image: Micrograph
+) -> dict[str, Denoiser]:
+    """Return the denoisers that were named, or all that fit the image."""
     from lowdose import catalogue
+    from lowdose.inference.fitting import fitted
 
-    if not texts:
+    every = not texts
+    if every:
         texts = [info.name for info in catalogue.list_denoisers()]
     if len(set(texts)) < 2:
         msg = "Give --denoiser at least twice, with different names or values."
@@ -164,7 +169,13 @@ def _denoisers(texts: list[str], options: DenoiseOptions) -> dict[str, Denoiser]
     denoisers = {}
     for text in texts:
         name, settings = parse(text)
-        denoisers[text] = load_denoiser(name, options, settings=settings)
+        denoiser = load_denoiser(name, options, settings=settings)
+        try:
+            denoisers[text] = fitted(denoiser, image)
+        except ParameterError as error:
+            if not every:
+                raise
+            say(f"{text} is left out. {error}")
     return denoisers
 
 

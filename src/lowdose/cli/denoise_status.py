@@ -6,7 +6,6 @@ import warnings
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
-from lowdose.batch.overall import Overall
 from lowdose.cli.reporting import took
 from lowdose.cli.terminal import (
     DONE,
@@ -57,6 +56,9 @@ def show_statuses(
     reporting : callable
         :func:`lowdose.cli.reporting.reporting`.
     """
+    # Not above: `lowdose denoise --help` would wait for numpy.
+    from lowdose.batch.overall import Overall
+
     overall = Overall(todo)
     with ExitStack() as whole, closing(statuses):
         current = whole.enter_context(ExitStack())

@@ -21,7 +21,7 @@ from lowdose.networks.guided import guided_relu
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
 from lowdose.zoo.band_limit import binning_by_spectrum
-from lowdose.zoo.sampling import bin_counts, spread, spreading
+from lowdose.zoo.spreading import bin_counts, spread, spreading
 from lowdose.zoo.weights import load_network
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from lowdose.zoo.cards import ModelCard
 
+#: How far beyond the pixels that it knows a network of one sampling is used.
+_TOO_COARSE = 1.25
 #: Working memory per pixel of interpolating in double precision [B].
 _SPREADING_BYTES = 40.0
 
@@ -142,6 +144,12 @@ class NetworkDenoiser:
 
         It shares the network. Itself where the network takes any pixel size, or the
         binning is set.
+
+        Raises
+        ------
+        ParameterError
+            If the pixels are too coarse for the network; or of unknown size, with no
+            lattice in view to tell it by.
         """
         sampling = self.card.sampling
         if sampling is None or self._binning:
@@ -149,6 +157,13 @@ class NetworkDenoiser:
         if pixel_size is None:
             binning = binning_by_spectrum(read_frame(), sampling)
         else:
+            if pixel_size > _TOO_COARSE * sampling.coarsest:
+                msg = (
+                    f"{self.name} knows pixels up to {sampling.coarsest:g} nm; those "
+                    f"of this micrograph have {pixel_size:g} nm. Choose another "
+                    "denoiser, or check the pixel size; binning=1 runs it anyway."
+                )
+                raise ParameterError(msg)
             binning = sampling.binning_for(pixel_size)
         other = NetworkDenoiser(
             self.card, self._network, {**self.values, "binning": binning}

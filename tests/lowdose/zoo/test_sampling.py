@@ -9,7 +9,8 @@ from lowdose.inference.engine import denoise, denoise_region, plan_step
 from lowdose.inference.fitting import fitted
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.zoo.band_limit import binning_by_spectrum, strongest_reflection
-from lowdose.zoo.sampling import Sampling, bin_counts, spread, spreading
+from lowdose.zoo.sampling import Sampling
+from lowdose.zoo.spreading import bin_counts, spread, spreading
 
 SAMPLING = Sampling(pixel_size=0.04, finest=0.03, coarsest=0.06)
 TABLE = SAMPLING.to_table()
@@ -128,6 +129,11 @@ def test_a_region_has_the_pixels_of_the_run(model, waves):
 def test_a_set_binning_is_kept(model, waves):
     denoiser = zoo.load_model(model, binning=2)
     assert fitted(denoiser, micrograph(waves, 0.0133)) is denoiser
+
+
+def test_pixels_far_coarser_than_it_knows_are_refused(model, waves):
+    with pytest.raises(ParameterError, match="4 nm"):
+        denoise(micrograph(waves, 4.0), zoo.load_model(model))
 
 
 def test_fitting_again_changes_nothing_and_shares_the_weights(model, waves):

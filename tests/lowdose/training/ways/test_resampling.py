@@ -4,7 +4,8 @@ import pytest
 from lowdose.errors import ParameterError
 from lowdose.simulation.dataset import open_sample
 from lowdose.training.ways.resampling import Resampler
-from lowdose.zoo.sampling import Sampling, bin_counts, spread
+from lowdose.zoo.sampling import Sampling
+from lowdose.zoo.spreading import bin_counts, spread
 
 #: The sample set has 192 x 192 px of 0.0122 nm.
 SAMPLING = Sampling(pixel_size=0.0366, finest=0.0275, coarsest=0.055)
