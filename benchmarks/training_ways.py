@@ -83,7 +83,8 @@ OTHER_IMAGES = 64
 #: Names of rows that are no way to learn.
 NOISY, AVERAGE = "noisy", f"average of {FRAMES} frames"
 BOUND, FROM_GENERAL = "supervised bound", "thinning, from general"
-ALONE = ("thinning", "blind-spot", "noise2noise", FROM_GENERAL)
+FEW_ASKED = "blind-spot, 2 % asked"
+ALONE = ("thinning", "blind-spot", FEW_ASKED, "noise2noise", FROM_GENERAL)
 OTHERS = "other specimens, clean"
 LEARNT_FROM = {BOUND: "the stack and its truth"}
 #: Frames that filters are tuned on, of which some first.
@@ -178,10 +179,18 @@ def recipes(scene: Scene, minutes: float, patch: int, batch: int) -> dict[str, R
     brightest = float(np.percentile(scene.truth, 99.9))
     data: dict[str, dict[str, Any]] = {
         "thinning": {"way": "thinning", "stack": str(scene.stack)},
+        # As `lowdose train --from-stack` does, and as Noise2Void is used.
         "blind-spot": {
             "way": "blind-spot",
             "stack": str(scene.stack),
             "blind": "pixel",
+            "share": 0.06,
+        },
+        FEW_ASKED: {
+            "way": "blind-spot",
+            "stack": str(scene.stack),
+            "blind": "pixel",
+            "share": 0.02,
         },
         "noise2noise": {"way": "noise2noise", "stack": str(scene.stack)},
         "simulation": {

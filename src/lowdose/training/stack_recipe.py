@@ -51,8 +51,6 @@ _LOOKED_AT: Final = 8
 #: lattice is the surer the more of it is seen.
 _PATCH, _BATCH = 96, 8
 _CRYSTAL_PATCH, _CRYSTAL_BATCH = 256, 2
-#: Share of the pixels that a blind spot asks for: one in 4 x 4.
-_ASKED: Final = 0.06
 #: More steps than are made in any time that one would wait: the time ends it.
 _STEPS: Final = 1_000_000
 
@@ -119,8 +117,6 @@ def recipe_for_stack(
         "way": chosen,
         "stack": path or (micrograph.name or "stack"),
     }
-    if chosen == "blind-spot":
-        data["share"] = _ASKED
     table = quick_tables(
         name=name or label,
         label=label,
