@@ -6,6 +6,7 @@ from scipy.ndimage import gaussian_filter, median_filter
 
 from lowdose.errors import InvalidImageError, ParameterError
 from lowdose.metrics import held_out_deviance_terms, thinned_error_terms
+from lowdose.metrics.thinned import full_dose_error_terms
 from lowdose.noise import thin
 
 DENOISERS = {
@@ -46,6 +47,28 @@ def test_the_control_variate_keeps_the_scatter_bounded_near_the_full_dose(rng):
         full = DENOISERS["linear"](y)
         controlled.append(thinned_error_terms(y, second, f, p=p, full=full).mean())
     assert np.std(controlled) < np.std(plain) / 5
+
+
+def test_at_the_full_dose_it_is_unbiased_and_hardly_depends_on_the_dice(rng):
+    truth, p = scene(0.4), 0.97
+    y = rng.poisson(truth)
+
+    def blur(image):
+        return gaussian_filter(np.asarray(image, dtype=float), 1.5, mode="wrap")
+
+    full = blur(y)
+    found, without = [], []
+    for _ in range(60):
+        first, second = thin(y, p, rng)
+        f = blur(first)
+        found.append(full_dose_error_terms(y, second, f, p=p, full=full).mean())
+        follows = (full - f / p) * (second / (1 - p) - y)
+        without.append((np.square(full - y) - y + 2 * follows).mean())
+    # Of a linear filter the covariance is known: the middle of its kernel times y.
+    kernel = blur(np.pad([[1.0]], 32))[32, 32]
+    exact = np.square(full - y).mean() - y.mean() + 2 * kernel * y.mean()
+    assert np.mean(found) == pytest.approx(exact, abs=4 * np.std(found) / 7)
+    assert np.std(found) < 0.5 * np.std(without)
 
 
 def test_deviance_is_least_for_the_true_rate(rng):
