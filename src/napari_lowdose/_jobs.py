@@ -22,6 +22,7 @@ from qtpy.QtCore import QObject, Signal
 
 from lowdose.errors import Cancelled, LowDoseWarning
 from lowdose.progress import Progress, ShouldStop
+from napari_lowdose._heard import warnings_heard
 
 if TYPE_CHECKING:
     from napari.utils import progress
@@ -66,8 +67,24 @@ class StrictGeneratorWorker(GeneratorWorker):
     The base class takes a :class:`RuntimeError`, and every failure of torch is one,
     for the deletion of its own Qt object: it emits neither ``errored`` nor
     ``finished``. It also drops the generator on ``quit()``, so that a ``finally`` in
-    it runs whenever the worker is collected, and then on the main thread.
+    it runs whenever the worker is collected, and then on the main thread. And it
+    leaves Python's warning filters in disorder where two workers overlap.
     """
+
+    def run(self) -> None:
+        """Do the work and tell of it; called in a thread of Qt's pool."""
+        self.started.emit()
+        self._running = True
+        try:
+            with warnings_heard(self.warned.emit):
+                result = self.work()
+            if not self.abort_requested:
+                self.returned.emit(result)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is reported)
+            self.errored.emit(error)
+        self._running = False
+        self.finished.emit()
+        self._finished.emit(self)  # superqt lets go of the worker
 
     def work(self) -> Any:
         """Run the generator to its end, its failure, or the request to stop."""
@@ -75,7 +92,7 @@ class StrictGeneratorWorker(GeneratorWorker):
             result = super().work()
         finally:
             self._gen.close()
-        if isinstance(result, RuntimeError):
+        if isinstance(result, Exception):
             raise result
         return result
 
