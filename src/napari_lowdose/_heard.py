@@ -40,7 +40,7 @@ def warnings_heard(tell: Callable[[tuple[Any, ...]], object]) -> Iterator[None]:
             kept.__enter__()
             _BEFORE.append((kept, shown))
             warnings.simplefilter("always")
-            warnings.showwarning = _route
+            warnings.showwarning = _route  # type: ignore[assignment]  # passed on whole
         _HEARERS[me] = tell
     try:
         yield

@@ -169,10 +169,9 @@ class Resampler:
         """Return samples and means of a part of an image, `length` pixels wide."""
         points, means = _bases(length, min(length, len(spectrum)), self._side)
         kept = spectrum[: points.shape[1], : points.shape[1]]
-        return (
-            points[rows] @ kept @ points[columns].T,
-            np.maximum(means[rows] @ kept @ means[columns].T, 0),
-        )
+        samples: Image = points[rows] @ kept @ points[columns].T
+        rates: Image = means[rows] @ kept @ means[columns].T
+        return samples, np.maximum(rates, np.float32(0))
 
 
 @functools.lru_cache(maxsize=256)
