@@ -287,6 +287,18 @@ def test_the_way_that_suits_is_said_before_the_first_step(widget, until):
     assert "thinning" in widget.doubts.text()
 
 
+def test_what_suits_the_data_is_offered_first(viewer, qtbot):
+    widget = TrainWidget(viewer)
+    qtbot.addWidget(widget)
+    start = widget.choices.start
+    assert (start.start, start.fresh) == ("", "")
+    assert start.currentText() == "What suits the data"
+    start.choose(start="general")
+    start.read_models()
+    assert start.start == "general"
+    widget.close_for_good()
+
+
 @pytest.mark.parametrize("way", list(TITLES))
 def test_every_way_says_when_it_is_for(widget, way):
     widget.choices.choose_way(way)

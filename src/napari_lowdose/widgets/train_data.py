@@ -31,8 +31,9 @@ _LAYERS: Final = "layers"
 _FILES: Final = "files"
 #: What stands between two paths in one line.
 _BETWEEN: Final = "; "
-#: Rows of the list of layers that are seen at once.
+#: Rows of the list of layers that are seen at once, and least height of one [px].
 _ROWS: Final = 4
+_ROW_HEIGHT: Final = 25
 #: Key of the data -> what is browsed for, and what stands there while it is empty.
 _BROWSED: Final = {
     "dataset": ("file", "empty for the small simulated set that comes along"),
@@ -123,7 +124,7 @@ class LayerList(QListWidget):
                 self.addItem(item)
         rows = min(max(1, self.count()), _ROWS)
         height = self.sizeHintForRow(0) if self.count() else self.fontMetrics().height()
-        self.setFixedHeight(rows * max(height, 18) + 2 * self.frameWidth() + 2)
+        self.setFixedHeight(rows * max(height, _ROW_HEIGHT) + 2 * self.frameWidth() + 2)
         if self.uids != before:
             self.changed.emit()
 

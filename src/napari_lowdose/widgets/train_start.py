@@ -101,7 +101,8 @@ class StartBox(QComboBox):
             model.appendRow(_entry(fresh.title, fresh.help, f"fresh {key}"))
         with signals_blocked(self):
             self.setModel(model)
-            self.setCurrentIndex(max(0, self.findData(before)))
+            # A heading has no data either: nothing is not to be looked for.
+            self.setCurrentIndex(max(0, self.findData(before)) if before else 0)
         if self.currentData() != before:
             self.changed.emit()
 
