@@ -169,8 +169,8 @@ class Resampler:
         """Return samples and means of a part of an image, `length` pixels wide."""
         points, means = _bases(length, min(length, len(spectrum)), self._side)
         kept = spectrum[: points.shape[1], : points.shape[1]]
-        samples: Image = points[rows] @ kept @ points[columns].T
-        rates: Image = means[rows] @ kept @ means[columns].T
+        samples = np.asarray(points[rows] @ kept @ points[columns].T, np.float32)
+        rates = np.asarray(means[rows] @ kept @ means[columns].T, np.float32)
         return samples, np.maximum(rates, np.float32(0))
 
 
