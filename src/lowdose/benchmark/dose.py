@@ -159,9 +159,9 @@ def _report(study: DoseStudy, found: Found) -> Report:
     }
     blocks: list[Block] = [
         Words(
-            text=f"{study.pool.label}; {len(study.items) // len(study.doses)} images "
-            f"at each dose, crops of at most {study.side} px, seed {study.seed}. Dose: "
-            "mean electrons per pixel."
+            text=f"{study.pool.label}. Tested at each dose: "
+            f"{len(study.items) // len(study.doses)}, crops of at most {study.side} "
+            f"px, seed {study.seed}. Dose: mean electrons per pixel."
         ),
         Heading(text="Quality by dose"),
         _table(study, psnr, name="psnr", title="PSNR [dB], peak the range"),

@@ -224,8 +224,10 @@ def opened(
         put(file, json.dumps(now, indent=1).encode())
         results = Results(folder=folder, tuned=_read_tuned(folder / _TUNED))
         results.done.update(_read_rows(folder / _ROWS))
-        yield results
-        results.flush()
+        try:
+            yield results
+        finally:  # also after an error: what is finished is kept
+            results.flush()
     finally:
         store.release(folder)
 
