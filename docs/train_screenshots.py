@@ -72,6 +72,8 @@ def take(arguments: argparse.Namespace) -> None:
         viewer.window.screenshot(str(path), canvas_only=False, flash=False)
 
     widget.choices.time.set_values({"minutes": arguments.minutes})
+    # So short a training has few steps, and the picture should have a curve.
+    widget.choices.training.set_values({"validate_every": 15})
     wait(lambda: bool(widget.doubts.text() or widget.status.text()))
     shoot("choices")
 
