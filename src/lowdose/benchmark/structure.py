@@ -32,6 +32,8 @@ DISTANCES: Final = (0.3, 0.5, 0.8, 1.2, math.inf)
 #: a share of the strong ones.
 _THRESHOLD: Final = 0.25
 _FAINT: Final = 0.05
+#: Columns this near to the border of the image are no surface [nm].
+_BORDER: Final = 0.2
 #: How far the rounding to pixels may move the rim of the vacuum [px].
 _ROUNDED: Final = 2.0
 #: Smallest region of vacuum, as a share of the image, and how far its mean may be from
@@ -269,7 +271,8 @@ def _surface_values(
         more = dict.fromkeys(("surface_real", "surface_there", "surface_atoms_f1"))
         return {"surface_columns": 0, **none, **more}
     nearest = _distance(positions, structure.vacuum.shape) * size
-    outline = _facing(positions, _large(nearest > VACUUM_FROM), size)
+    empty = _overlapping(nearest > VACUUM_FROM, structure.vacuum)
+    outline = _facing(positions, empty, size)
     scores = score_columns(
         positions[outline],
         true.positions[structure.surface],
@@ -318,32 +321,43 @@ def _distance(
 def _facing(
     positions: NDArray[np.float64], empty: NDArray[np.bool_], pixel_size: float
 ) -> NDArray[np.bool_]:
-    """Return which columns a ball touches whose centre stays in the empty region."""
+    """Return which columns a ball touches whose centre stays in the empty region.
+
+    Those at the border of the image are none: the specimen goes on beyond it.
+    """
     if not len(positions) or not empty.any():
         return np.zeros(len(positions), bool)
     distance = ndimage.distance_transform_edt(~empty)
     last = np.array(empty.shape) - 1
     at = np.clip(np.rint(positions), 0, last).astype(int)
-    near: NDArray[np.bool_] = (
-        distance[tuple(at.T)] <= VACUUM_FROM / pixel_size + _ROUNDED
-    )
-    return near
+    near = distance[tuple(at.T)] <= VACUUM_FROM / pixel_size + _ROUNDED
+    from_border = np.minimum(positions, last - positions).min(1)
+    inside: NDArray[np.bool_] = near & (from_border > _BORDER / pixel_size)
+    return inside
+
+
+def _overlapping(
+    far: NDArray[np.bool_], vacuum: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the regions far from columns that share much with the true vacuum."""
+    labels, number = ndimage.label(far)
+    shared = np.bincount(labels[vacuum], minlength=number + 1)
+    shared[0] = 0
+    kept = np.flatnonzero(shared >= _SMALLEST / 2 * far.size)
+    mask: NDArray[np.bool_] = np.isin(labels, kept)
+    return mask
 
 
 def _large(
-    far: NDArray[np.bool_],
-    pixels: NDArray[np.float64] | None = None,
-    level: float = 0.0,
+    far: NDArray[np.bool_], pixels: NDArray[np.float64], level: float
 ) -> NDArray[np.bool_]:
-    """Return the large regions far from columns; with pixels, those at the level."""
+    """Return the large regions far from columns whose mean is that of the vacuum."""
     labels, number = ndimage.label(far)
     if not number:
         return far
     names = np.arange(1, number + 1)
     sizes = np.bincount(labels.ravel(), minlength=number + 1)[1:]
-    kept = sizes >= _SMALLEST * far.size
-    if pixels is not None:
-        means = ndimage.mean(pixels, labels, names)
-        kept &= np.abs(means - level) <= _OFF * level
+    means = ndimage.mean(pixels, labels, names)
+    kept = (sizes >= _SMALLEST * far.size) & (np.abs(means - level) <= _OFF * level)
     mask: NDArray[np.bool_] = np.isin(labels, names[kept])
     return mask
