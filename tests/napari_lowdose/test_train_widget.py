@@ -17,6 +17,7 @@ from scipy import ndimage
 import lowdose
 from lowdose.training.ways import WAYS
 from lowdose.zoo.shelf import find_model, list_models
+from napari_lowdose.training.controls import Controls, Picture
 from napari_lowdose.training.recipes import DATA_KEYS
 from napari_lowdose.training.records import find_record, read_records, trainings_folder
 from napari_lowdose.widgets.denoise import DenoiseWidget
@@ -161,6 +162,23 @@ def test_the_preview_shows_the_frame_in_view_where_it_lies(widget, viewer, until
     widget.cancel()
     _end(widget, until)
     assert len(viewer.layers) == 1
+
+
+def test_the_contrast_of_the_preview_follows_until_the_user_sets_one(widget, rng):
+    controls = Controls()
+    widget.preview.begin(controls)
+
+    def show(size):
+        pixels = rng.normal(5, size, (SIZE, SIZE)).astype(np.float32)
+        widget.preview.show(Picture(pixels=pixels, wish=controls.wish, step=1))
+        low, high = widget.preview.layer.contrast_limits
+        return high - low
+
+    assert show(0.3) > 3 * show(0.03)
+    widget.preview.layer.contrast_limits = (4.5, 6.5)
+    assert show(0.3) == 2
+    assert show(0.03) == 2
+    widget.preview.end()
 
 
 def test_removing_the_preview_switches_it_off_and_the_training_goes_on(

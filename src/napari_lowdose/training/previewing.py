@@ -41,6 +41,7 @@ class Previewer:
         self._step = -1
         self._ended = -np.inf
         self._cost = 0.0
+        self._any = False
 
     def picture(
         self, progress: TrainingProgress, should_stop: ShouldStop
@@ -71,7 +72,10 @@ class Previewer:
             return Picture(pixels=None, wish=wish, step=step, problem=str(error))
         finally:
             self._ended = time.monotonic()
-            self._cost = self._ended - began
+            # What is measured of a network once, at its first preview, is no cost of
+            # the next ones.
+            self._cost = self._ended - began if self._any else 0.0
+            self._any = True
 
 
 def _denoise(

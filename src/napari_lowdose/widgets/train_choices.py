@@ -170,7 +170,9 @@ class TrainChoices(QWidget):
 
     def allow(self, allowed: bool) -> None:
         """Let the user choose, or not while a training is under way."""
-        self.setEnabled(allowed)
+        if allowed != self.isEnabled():
+            self.setEnabled(allowed)
+            self._suggest_name()
 
     def _prepare(self, settings: Settings) -> None:
         for way, title in TITLES.items():
@@ -240,7 +242,12 @@ class TrainChoices(QWidget):
         self.changed.emit()
 
     def _suggest_name(self) -> None:
-        """Name the model after its data, unless the user has named it."""
+        """Name the model after its data, unless the user has named it.
+
+        While it is trained it has its name, which is taken by now.
+        """
+        if not self.isEnabled():
+            return
         stem = self.way
         for field in self.fields[:1]:
             layers, paths = field.layers.layers, field.files.paths

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Least time between two drawings [ms].
 REDRAW_EVERY: Final = 500
 #: Height of both curves [px].
-_HEIGHT: Final = 320
+_HEIGHT: Final = 400
 #: Weight of a new report in the running mean of the loss.
 _NEW: Final = 0.1
 #: Points kept of the loss; of more, every second one is dropped.
@@ -37,9 +37,9 @@ _MOST: Final = 4000
 
 #: Score -> what is written at the axis, with the unit.
 _AXES: Final = {
-    "gain_dB": "gain over noisy (dB)",
+    "gain_dB": "gain (dB)",
     "psnr_dB": "PSNR (dB)",
-    "blind_dB": "blind prediction (dB)",
+    "blind_dB": "blind score (dB)",
     "fidelity": "fidelity",
 }
 #: Which score is shown for the one that decides: the same in a unit that is known.

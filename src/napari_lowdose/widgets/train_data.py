@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -31,7 +31,7 @@ _LAYERS: Final = "layers"
 _FILES: Final = "files"
 #: What stands between two paths in one line.
 _BETWEEN: Final = "; "
-#: Rows of the list of layers that are seen at once, and least height of one [px].
+#: Rows of the list of layers that are seen at once, and height of one [px].
 _ROWS: Final = 4
 _ROW_HEIGHT: Final = 25
 #: Key of the data -> what is browsed for, and what stands there while it is empty.
@@ -116,6 +116,7 @@ class LayerList(QListWidget):
             for layer, uid in zip(layers, ids, strict=True):
                 item = QListWidgetItem(str(layer.name))
                 item.setToolTip(str(layer.name))
+                item.setSizeHint(QSize(0, _ROW_HEIGHT))
                 item.setData(Qt.ItemDataRole.UserRole, uid)
                 item.setFlags(
                     Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable
@@ -123,8 +124,7 @@ class LayerList(QListWidget):
                 item.setCheckState(_state(uid in ticked))
                 self.addItem(item)
         rows = min(max(1, self.count()), _ROWS)
-        height = self.sizeHintForRow(0) if self.count() else self.fontMetrics().height()
-        self.setFixedHeight(rows * max(height, _ROW_HEIGHT) + 2 * self.frameWidth() + 2)
+        self.setFixedHeight(rows * _ROW_HEIGHT + 2 * self.frameWidth() + 4)
         if self.uids != before:
             self.changed.emit()
 

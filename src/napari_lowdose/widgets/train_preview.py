@@ -121,6 +121,8 @@ class TrainPreview(QObject):
         self._controls: Controls | None = None
         self._uid = ""
         self._shown_of = ""
+        #: Contrast limits that were set here, not by the user.
+        self._limits: tuple[float, ...] = ()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_QUIET)
@@ -177,13 +179,16 @@ class TrainPreview(QObject):
             self._remove()
         self._shown_of = str(source.unique_id)
         layer = self.layer
+        limits = display_limits(pixels, tuple(source.contrast_limits))
         if layer is not None:
             layer.data = data
             for key, value in place.items():
                 setattr(layer, key, value)
+            # A fresh network begins with noise of any size; the contrast follows what
+            # it learns, unless the user has set one.
+            if tuple(layer.contrast_limits) == self._limits:
+                self._set_limits(layer, limits)
             return
-        # Set once, so that what changes is what the network has learnt.
-        limits = display_limits(pixels, tuple(source.contrast_limits))
         layer = Image(
             data,
             name=f"training: {source.name}",
@@ -194,9 +199,16 @@ class TrainPreview(QObject):
             **place,
         )
         self._uid = str(layer.unique_id)
+        self._limits = tuple(layer.contrast_limits)
         selected = set(self._viewer.layers.selection)
         self._viewer.layers.append(layer)
         self._viewer.layers.selection = selected
+
+    def _set_limits(self, layer: Image, limits: tuple[float, float]) -> None:
+        low, high = layer.contrast_limits_range
+        layer.contrast_limits_range = (min(low, limits[0]), max(high, limits[1]))
+        layer.contrast_limits = limits
+        self._limits = tuple(layer.contrast_limits)
 
     def _wish(self) -> None:
         """Tell the training what is in view."""
