@@ -26,7 +26,9 @@ def blocks(page, language):
 def command_lines():
     texts = [block for page in PAGES for block in blocks(page, "bash")]
     texts += [command.EXAMPLES for command in COMMANDS]
-    lines = [line.strip() for text in texts for line in text.splitlines()]
+    # A backslash at the end goes on with the next line, as in any shell.
+    joined = [re.sub(r"\\\n\s*", " ", text) for text in texts]
+    lines = [line.strip() for text in joined for line in text.splitlines()]
     commands = {command.NAME for command in COMMANDS}
     for line in dict.fromkeys(lines):
         words = shlex.split(re.split(r" \| | {3,}", line)[0], comments=True)
