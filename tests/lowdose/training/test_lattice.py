@@ -14,9 +14,7 @@ def crystal(side=256, period=14.0, angle=0.3):
     y, x = np.mgrid[:side, :side].astype(np.float64)
     turns = angle + np.pi / 3 * np.arange(3)
     turns = [(np.cos(t), np.sin(t)) for t in turns]
-    waves = [
-        np.cos(2 * np.pi * (x * np.cos(t) + y * np.sin(t)) / period) for t in turns
-    ]
+    waves = [np.cos(2 * np.pi * (x * c + y * s) / period) for c, s in turns]
     return 1 + 0.2 * sum(waves)
 
 
