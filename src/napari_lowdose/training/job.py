@@ -9,7 +9,6 @@ step that writes the checkpoint.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.errors import Cancelled, LowDoseError, OutputError
 from lowdose.progress import Progress, ShouldStop
+from napari_lowdose.training.cores import one_core_left
 from napari_lowdose.training.previewing import Previewer
 from napari_lowdose.training.recipes import make_recipe
 from napari_lowdose.training.records import Record, forget, opened, write_record
@@ -276,23 +276,6 @@ class _Training:
                 elif self._made:  # by this run, so that nothing in it is the user's
                     forget(replace(self.record, own=True))
             raise
-
-
-@contextmanager
-def one_core_left() -> Iterator[None]:
-    """Let torch use all cores but one, so that the window can be drawn."""
-    import torch
-
-    before = torch.get_num_threads()
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    torch.set_num_threads(max(1, min(before, cores - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _add(folder: Path, name: str) -> ModelCard:

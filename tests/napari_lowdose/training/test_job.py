@@ -16,10 +16,11 @@ from lowdose.progress import never
 from lowdose.training.reports import TrainingProgress
 from lowdose.zoo.shelf import find_model
 from napari_lowdose._layers import take_snapshot
-from napari_lowdose.training import job as job_module
+from napari_lowdose.training import cores
 from napari_lowdose.training.checking import CheckRequest
 from napari_lowdose.training.controls import Controls, Picture, Wish
-from napari_lowdose.training.job import Begun, Paused, TrainRequest, one_core_left
+from napari_lowdose.training.cores import one_core_left
+from napari_lowdose.training.job import Begun, Paused, TrainRequest
 from napari_lowdose.training.recipes import FRESH, Plan, make_recipe
 from napari_lowdose.training.records import (
     Record,
@@ -237,7 +238,7 @@ def test_torch_leaves_one_core_to_the_window(monkeypatch):
 
     before = torch.get_num_threads()
     monkeypatch.setattr(
-        job_module.os, "sched_getaffinity", lambda _: set(range(4)), raising=False
+        cores.os, "sched_getaffinity", lambda _: set(range(4)), raising=False
     )
     torch.set_num_threads(4)
     try:
