@@ -105,7 +105,7 @@ def test_metadata_asks_for_no_qt_binding_outside_extras(metadata):
     required = metadata.get_all("Requires-Dist")
     base = [r.lower() for r in required if "extra ==" not in r]
     assert base
-    assert not [r for r in base if r.startswith(("pyqt", "pyside", "napari"))]
+    assert not [r for r in base if r.startswith(("pyqt5", "pyqt6", "pyside", "napari"))]
 
 
 def test_metadata_lists_the_plugin_on_the_hub(metadata):
