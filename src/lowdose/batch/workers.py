@@ -10,7 +10,6 @@ which breaks when the program ends, however it ends, so that none is left behind
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import traceback
 import warnings
@@ -25,6 +24,7 @@ from lowdose.batch.status import FileStatus, Outcome
 from lowdose.errors import Cancelled, LowDoseError, LowDoseWarning
 from lowdose.inference import DenoiseOptions
 from lowdose.inference.overlap import usable_threads
+from lowdose.process_threads import child_threads
 from lowdose.progress import Clock, never
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ if TYPE_CHECKING:
 
     Statuses = Generator[FileStatus, None, list[Outcome]]
 
-_THREADS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 #: How often it is asked whether to stop [s].
 _POLL: Final = 0.2
 #: Least time between two reports of a process [s]: a pipe is not free.
@@ -223,7 +217,7 @@ class _Team:
             name=f"lowdose-worker-{number}",
             daemon=True,
         )
-        with _share_of_cores(self.size):
+        with child_threads(max(1, usable_threads() // self.size)):
             process.start()
         theirs.close()
         return ours, process
@@ -359,19 +353,3 @@ def _gpus(denoiser: Denoiser, options: DenoiseOptions) -> tuple[str, ...]:
     from lowdose.inference.device import available_devices
 
     return tuple(name for name in available_devices() if name.startswith("cuda"))
-
-
-@contextmanager
-def _share_of_cores(workers: int) -> Iterator[None]:
-    """Let a process that starts now find its share of the cores in its environment."""
-    share = str(max(1, usable_threads() // workers))
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, share))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

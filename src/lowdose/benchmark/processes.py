@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import traceback
 from collections import deque
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from lowdose.errors import LowDoseError, OutOfMemoryError
+from lowdose.process_threads import child_threads
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task", contravariant=True)
 
-#: One thread each: as many processes as there are workers are at work already.
-_THREADS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 #: How often it is asked whether to stop [s].
 _POLL: Final = 0.2
 
@@ -105,25 +97,11 @@ def _start(job: Job[Any]) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, job), daemon=True)
-    with _single_threaded():
+    # One each: as many processes as there are workers are at work already.
+    with child_threads(1):
         process.start()
     theirs.close()
     return ours, process
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Let a process that starts now find one thread in its environment."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _receive(pipe: Connection, process: BaseProcess) -> tuple[str, Any]:

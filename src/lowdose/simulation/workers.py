@@ -9,33 +9,23 @@ threads and thereby the order of every sum is the same whatever the number of wo
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import traceback
-from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.errors import LowDoseError, OutOfMemoryError, OutputError
+from lowdose.process_threads import child_threads
 from lowdose.simulation import store
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
     from lowdose.progress import ShouldStop
     from lowdose.simulation.rendering import Preset
 
-#: One thread each: as many processes as there are workers are at work already.
-_THREADS: Final = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 #: How often it is asked whether to stop [s].
 _POLL: Final = 0.2
 
@@ -115,25 +105,11 @@ def _start(
     process = context.Process(
         target=_work, args=(theirs, preset, folder, seed, cache), daemon=True
     )
-    with _single_threaded():
+    # One each: as many processes as there are workers are at work already.
+    with child_threads(1):
         process.start()
     theirs.close()
     return ours, process
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Let a process that starts now find one thread in its environment."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _answer(pipe: Connection, process: BaseProcess) -> int:

@@ -17,8 +17,8 @@ from lowdose.training import checkpoint
 from lowdose.training.batches import network_input, output_scale
 from lowdose.training.config import recipe_to_dict
 from lowdose.training.losses import LOSSES
-from lowdose.training.plan import NetworkConfig
 from lowdose.training.schedule import Plateau, learning_rate
+from lowdose.training.settings import network_of
 from lowdose.zoo.shelf import find_model
 from lowdose.zoo.weights import load_network
 
@@ -41,34 +41,6 @@ _VALIDATED_AT_ONCE = 1 << 20
 #: The one tensor by which :class:`~lowdose.networks.dose_unet.DoseUNet` with
 #: neighbouring frames differs from that without.
 _NEIGHBOURS = "neighbours.weight"
-
-
-def network_of(recipe: Recipe) -> NetworkConfig:
-    """Return the network of a recipe: its own, or that of the model to start from.
-
-    Raises
-    ------
-    UnknownDenoiserError
-        If there is no model of that name.
-    ParameterError
-        If the two see counts in different ways.
-    """
-    card = find_model(recipe.start) if recipe.start else None
-    network = recipe.network
-    if network is not None:
-        if card is not None and card.normalisation != network.normalisation:
-            msg = (
-                f"start={recipe.start!r} sees counts by {card.normalisation!r}. Set "
-                "network.normalisation to it, or leave out [network]."
-            )
-            raise ParameterError(msg)
-        return network
-    assert card is not None  # a recipe has a network or a start
-    return NetworkConfig(
-        architecture=card.architecture,
-        options=dict(card.options),
-        normalisation=card.normalisation,
-    )
 
 
 class Learner:

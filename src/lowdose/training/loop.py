@@ -13,10 +13,10 @@ from lowdose.errors import (
 )
 from lowdose.progress import Progress, ShouldStop, never
 from lowdose.training import checkpoint, ways
-from lowdose.training.examples import Setting
 from lowdose.training.hardware import Hardware, is_leader, make_fabric
-from lowdose.training.learner import Learner, network_of
+from lowdose.training.learner import Learner
 from lowdose.training.run import Run
+from lowdose.training.settings import setting_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -135,17 +135,7 @@ def _opened(
     given: Mapping[str, Micrograph],
     should_stop: ShouldStop,
 ) -> Generator[Progress, None, Way]:
-    network = network_of(recipe)
-    setting = Setting(
-        seed=recipe.seed,
-        folder=folder,
-        patch=recipe.training.patch,
-        frames=int(network.options.get("frames", 1)),
-        blind=network.architecture == "blind_spot",
-        normalisation=network.normalisation,
-        given=given,
-    )
-    opening = ways.iter_open(recipe.data, setting)
+    opening = ways.iter_open(recipe.data, setting_of(recipe, folder, given))
     while True:
         try:
             progress = next(opening)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lowdose.progress import Progress
 from lowdose.trust.bootstrap import iter_bootstrap
@@ -21,9 +22,17 @@ from lowdose.trust.residuals import iter_residual_checks
 from lowdose.trust.subject import Finding, MapMaker, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from lowdose.progress import ShouldStop
+    from lowdose.trust.maps import TrustMap
+
+
+class _Mapped(Protocol):
+    """What has maps."""
+
+    @property
+    def maps(self) -> tuple[TrustMap, ...]: ...
 
 
 def _errors(
@@ -52,53 +61,31 @@ def _residuals(
     return Finding(maps=checks.maps, verdicts=checks.verdicts)
 
 
+def _again(
+    iterate: Callable[..., Generator[Progress, None, _Mapped]],
+    subject: Subject,
+    should_stop: ShouldStop,
+    **more: Any,
+) -> Generator[Progress, None, Finding]:
+    """Make maps by denoising again what is like the noisy image."""
+    assert subject.denoiser is not None
+    found = yield from iterate(
+        subject.noisy,
+        subject.denoised,
+        subject.denoiser,
+        noise=subject.noise,
+        seed=subject.seed,
+        options=subject.options,
+        should_stop=should_stop,
+        **more,
+    )
+    return Finding(maps=found.maps)
+
+
 def _bootstrap(
     subject: Subject, should_stop: ShouldStop
 ) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_bootstrap(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        repeats=subject.repeats,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
-
-
-def _risk(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_risk(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
-
-
-def _halves(
-    subject: Subject, should_stop: ShouldStop
-) -> Generator[Progress, None, Finding]:
-    assert subject.denoiser is not None
-    found = yield from iter_halves(
-        subject.noisy,
-        subject.denoised,
-        subject.denoiser,
-        noise=subject.noise,
-        seed=subject.seed,
-        options=subject.options,
-        should_stop=should_stop,
-    )
-    return Finding(maps=found.maps)
+    return _again(iter_bootstrap, subject, should_stop, repeats=subject.repeats)
 
 
 def _evidence(
@@ -176,12 +163,12 @@ MAKERS: Final[list[MapMaker]] = [
         name="risk",
         title="Unbiased estimate of the error",
         needs_denoiser=True,
-        make=_risk,
+        make=partial(_again, iter_risk),
     ),
     MapMaker(
         name="halves",
         title="Agreement of two halves of the electrons",
         needs_denoiser=True,
-        make=_halves,
+        make=partial(_again, iter_halves),
     ),
 ]

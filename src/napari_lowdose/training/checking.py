@@ -62,8 +62,7 @@ class CheckRequest:
             If nothing can be learnt from it.
         """
         from lowdose.training import ways
-        from lowdose.training.examples import Setting
-        from lowdose.zoo.shelf import find_model
+        from lowdose.training.settings import setting_of
 
         given: dict[str, Micrograph] = {}
         for source in self.sources:
@@ -74,22 +73,6 @@ class CheckRequest:
         words = {source.key: [source.words] for source in self.sources}
         recipe, reason = make_recipe(self.plan, words, list(given.values())[:1])
         # Without torch, which would take longer than the check: a widget is opening.
-        network = recipe.network or find_model(recipe.start)
-        setting = Setting(
-            seed=recipe.seed,
-            folder=Path(),
-            patch=recipe.training.patch,
-            frames=int(network.options.get("frames", 1)),
-            blind=network.architecture == "blind_spot",
-            normalisation=network.normalisation,
-            given=given,
-        )
-        opening = ways.iter_open(recipe.data, setting)
-        while True:
-            try:
-                progress = next(opening)
-            except StopIteration as end:
-                way = end.value
-                break
-            yield progress
+        setting = setting_of(recipe, Path(), given)
+        way = yield from ways.iter_open(recipe.data, setting)
         return Checked(reason=reason, assumes=way.assumes, doubts=way.warnings)

@@ -38,7 +38,7 @@ from napari_lowdose.widgets.batch_choices import BatchChoices
 from napari_lowdose.widgets.compare import CompareRow, Pair
 from napari_lowdose.widgets.docked import TeardownOnClose
 from napari_lowdose.widgets.progress import ProgressRow
-from napari_lowdose.widgets.section import ColumnScroll
+from napari_lowdose.widgets.section import fill_with_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,9 +180,7 @@ class BatchWidget(TeardownOnClose):
         ):
             column.addWidget(part)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(ColumnScroll(content))
+        fill_with_column(self, content)
 
     def _connect(self) -> None:
         self.choices.changed.connect(self._on_changed)

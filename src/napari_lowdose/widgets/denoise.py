@@ -33,7 +33,7 @@ from napari_lowdose.widgets.docked import TeardownOnClose
 from napari_lowdose.widgets.preview import LivePreview
 from napari_lowdose.widgets.progress import ProgressRow
 from napari_lowdose.widgets.runner import Runner
-from napari_lowdose.widgets.section import ColumnScroll
+from napari_lowdose.widgets.section import fill_with_column
 from napari_lowdose.widgets.suggest import SuggestBox, candidates
 
 if TYPE_CHECKING:
@@ -187,9 +187,7 @@ class DenoiseWidget(TeardownOnClose):
         ):
             column.addWidget(part)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(ColumnScroll(content))
+        fill_with_column(self, content)
 
     def _connect(self) -> None:
         self.choices.layer_changed.connect(self._on_layer_changed)

@@ -39,7 +39,7 @@ from napari_lowdose.inspection.view import InspectionView
 from napari_lowdose.widgets.docked import TeardownOnClose
 from napari_lowdose.widgets.inspect_choices import InspectChoices
 from napari_lowdose.widgets.inspect_results import InspectResults
-from napari_lowdose.widgets.section import ColumnScroll
+from napari_lowdose.widgets.section import fill_with_column
 from napari_lowdose.widgets.stages import StageRow
 
 if TYPE_CHECKING:
@@ -219,10 +219,7 @@ class InspectWidget(TeardownOnClose):
         column.addWidget(self.filter_box)
         column.addWidget(self.results)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        self.scroll = ColumnScroll(content)
-        outer.addWidget(self.scroll)
+        self.scroll = fill_with_column(self, content)
 
     def _connect(self) -> None:
         self.choices.changed.connect(self._render)

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from lowdose.inference import DenoiseOptions
     from napari_lowdose._settings import Settings
 
+#: Of the engine and of a training alike.
+DEVICE: Final = Parameter(
+    name="device",
+    kind="choice",
+    default="auto",
+    choices=("auto", "cpu", "cuda", "mps"),
+    help="What computes: a GPU where there is one (auto), or the one you name.",
+)
+
 #: The options of the engine that the widget offers, as the same kind of declaration
 #: that a denoiser makes: the form is the same.
 OPTIONS: Final = (
-    Parameter(
-        name="device",
-        kind="choice",
-        default="auto",
-        choices=("auto", "cpu", "cuda", "mps"),
-        help="What computes: a GPU where there is one (auto), or the one you name.",
-    ),
+    DEVICE,
     Parameter(
         name="precision",
         kind="choice",

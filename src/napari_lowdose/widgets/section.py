@@ -77,6 +77,15 @@ class Section(QWidget):
         self._button.setText(f"{'▾' if shown else '▸'} {self._title}")
 
 
+def fill_with_column(widget: QWidget, column: QWidget) -> ColumnScroll:
+    """Make a column that scrolls the whole of a widget, and return what scrolls it."""
+    outer = QVBoxLayout(widget)
+    outer.setContentsMargins(0, 0, 0, 0)
+    scroll = ColumnScroll(column)
+    outer.addWidget(scroll)
+    return scroll
+
+
 class ColumnScroll(QScrollArea):
     """Scrolls a column up and down, and is never narrower than the column.
 

@@ -20,7 +20,7 @@ from napari_lowdose.training.controls import Controls
 from napari_lowdose.training.job import Begun, TrainRequest
 from napari_lowdose.training.words import describe_score, explain_training, plain
 from napari_lowdose.widgets.docked import TeardownOnClose
-from napari_lowdose.widgets.section import ColumnScroll
+from napari_lowdose.widgets.section import fill_with_column
 from napari_lowdose.widgets.train_check import DataCheck
 from napari_lowdose.widgets.train_choices import TrainChoices
 from napari_lowdose.widgets.train_curves import CurvesView
@@ -153,10 +153,7 @@ class TrainWidget(TeardownOnClose):
         ):
             column.addWidget(part)
         column.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        self.scroll = ColumnScroll(content)
-        outer.addWidget(self.scroll)
+        self.scroll = fill_with_column(self, content)
 
     def _connect(self) -> None:
         self.resume_row.resumed.connect(self.resume)

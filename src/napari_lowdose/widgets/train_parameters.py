@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lowdose.parameters import Parameter
 from napari_lowdose.training.recipes import SUITED
+from napari_lowdose.widgets.options import DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,13 +29,7 @@ TIME: Final = (
 
 #: Of every way; 0 stands for what suits the data.
 TRAINING: Final = (
-    Parameter(
-        name="device",
-        kind="choice",
-        default="auto",
-        choices=("auto", "cpu", "cuda", "mps"),
-        help="What computes: a GPU where there is one (auto), or the one you name.",
-    ),
+    DEVICE,
     Parameter(
         name="batch",
         kind="int",

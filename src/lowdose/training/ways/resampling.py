@@ -11,6 +11,7 @@ from scipy.fft import dctn
 
 from lowdose.errors import ParameterError
 from lowdose.training.examples import turned
+from lowdose.training.kept import Kept
 
 if TYPE_CHECKING:
     from numpy.random import Generator as Random
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.float32]
 
-#: Spectra that are kept in memory [B]. Those of further images are computed each time.
-_KEPT: Final = 2**31
 #: Factor about the usual pixel size within which typical examples are drawn.
 _TYPICAL: Final = 1.1
 #: Whole images have sides of a multiple of this [px].
@@ -95,7 +94,10 @@ class Resampler:
             )
             raise ParameterError(msg)
         self._most = round(field / sampling.finest)
-        self._spectra: dict[int, Image] = {}
+        self._spectra: Kept[Image] = Kept(
+            lambda number: self._transform(dataset[number]),
+            lambda spectrum: spectrum.nbytes,
+        )
 
     def crop(self, number: int, rng: Random, *, typical: bool) -> tuple[Image, Image]:
         """Return a turned crop of an image of the set, at a random pixel size.
@@ -123,7 +125,7 @@ class Resampler:
         length = self._length(size)
         places = [int(rng.integers(length - self._patch + 1)) for _ in "yx"]
         rows, columns = (slice(start, start + self._patch) for start in places)
-        spectrum = self._changed(self._spectrum(number), rng)
+        spectrum = self._changed(self._spectra[number], rng)
         samples, rates = self._resampled(spectrum, length, rows, columns)
         element = int(rng.integers(8))
         return turned(samples, element), turned(rates, element)
@@ -150,14 +152,6 @@ class Resampler:
         vacuum = self._dataset.vacuum * self._side
         damped[0, 0] = vacuum + contrast * (spectrum[0, 0] - vacuum)
         return np.asarray(damped, np.float32)
-
-    def _spectrum(self, number: int) -> Image:
-        if number in self._spectra:
-            return self._spectra[number]
-        spectrum = self._transform(self._dataset[number])
-        if (len(self._spectra) + 1) * spectrum.nbytes <= _KEPT:
-            self._spectra[number] = spectrum
-        return spectrum
 
     def _transform(self, image: Image) -> Image:
         spectrum = dctn(image.astype(np.float64), norm="ortho")
