@@ -161,9 +161,8 @@ def cluster(arguments: argparse.Namespace, folder: Path) -> None:
     for workers, kill in ((1, False), (2, False), (2, True)):
         clean = folder / f"clean-{workers}-{kill}.tif"
         with workers_of(folder / f"{workers}-{kill}", workers) as (address, started):
-            seconds = run_on(
-                address, Job(source=noisy, target=clean), spec, started if kill else []
-            )
+            victims = started[:1] if kill else []
+            seconds = run_on(address, Job(source=noisy, target=clean), spec, victims)
         first = first or seconds
         text = f"{workers}, one killed" if kill else str(workers)
         print(

@@ -11,6 +11,7 @@ The names of this module are loaded on first use, so that importing it costs
 nothing: neither torch nor any reader is imported before it is needed.
 """
 
+import os
 from importlib.metadata import PackageNotFoundError, version
 
 import lazy_loader
@@ -21,3 +22,9 @@ try:
     __version__ = version("napari-lowdose")
 except PackageNotFoundError:  # run from a source tree that is not installed
     __version__ = "0+unknown"
+
+# torch reads this when it makes its first tensor, which may be anywhere behind here. In
+# pages of 4 kB the system spends longer to hand out the feature maps of a large tile
+# than the processor to fill them: docs/scaling.md has the numbers. Linux only; a choice
+# that was made before stays.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -13,6 +13,7 @@ import math
 import queue
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 #: How often it is asked whether to stop [s].
 _POLL: Final = 0.2
-#: How long to wait for a scheduler, and for its first worker [s].
+#: How long to wait for a scheduler, for its first worker, and for another one [s].
 _PATIENCE: Final = 30.0
 #: Chunks under way per thread of the workers: one at work and one waiting.
 _PER_THREAD: Final = 2
@@ -91,7 +92,8 @@ def denoise_on_cluster(
     denoiser : Denoiser, optional
         What `spec` loads, where that is done already.
     patience : float, optional
-        How long to wait for the scheduler and for its first worker [s].
+        How long to wait for the scheduler, for its first worker, and for another one
+        when the last is lost [s].
 
     Yields
     ------
@@ -108,7 +110,8 @@ def denoise_on_cluster(
     MissingExtraError
         If dask.distributed is not installed.
     DeviceError
-        If there is no scheduler at the address, or it has no worker.
+        If there is no scheduler at the address, or it has no worker; or in the outcome
+        of a file, if they are lost.
 
     Notes
     -----
@@ -126,6 +129,7 @@ def denoise_on_cluster(
             options=options,
             files=files,
             should_stop=should_stop,
+            patience=patience,
         )
         for number, job in enumerate(jobs):
             if should_stop():
@@ -153,6 +157,9 @@ class _Cluster:
     options: DenoiseOptions
     files: FileOptions
     should_stop: ShouldStop
+    #: How long to wait for a worker when none is left [s], and since when none is.
+    patience: float
+    deserted: float | None = None
 
     def denoise(self, number: int, job: Job) -> Generator[FileStatus, None, Outcome]:
         """Denoise one file."""
@@ -190,6 +197,9 @@ class _Cluster:
         under_way: dict[Any, Chunk] = {}
         done, any_valid = 0, False
         shape = opened.image.frame_shape
+        # Waits for frames, so that this thread need not: the worker that has them may
+        # be lost, and then they are computed anew first.
+        fetching = ThreadPoolExecutor(1, thread_name_prefix="lowdose-fetch")
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < self._most_under_way():
@@ -201,7 +211,7 @@ class _Cluster:
                 if future is None:
                     continue
                 chunk = under_way.pop(future)
-                result = self._result(future, chunk)
+                result = self._result(future, chunk, fetching)
                 future.release()
                 for text in result.warnings:
                     yield FileStatus(number=number, state="running", warning=text)
@@ -224,6 +234,7 @@ class _Cluster:
                 # A connection that is gone cannot cancel, and need not.
                 with suppress(Exception):
                     self.client.cancel(list(under_way))
+            fetching.shutdown(wait=False)
         if len(opened.frames) == opened.image.n_frames and not any_valid:
             raise no_finite_pixel(opened.image)
 
@@ -269,27 +280,46 @@ class _Cluster:
 
     def _next(self, finished: queue.SimpleQueue[Any]) -> Any:
         """Return a finished chunk, or None after a while; raises what ends the work."""
+        self._check()
+        with suppress(queue.Empty):
+            return finished.get(timeout=_POLL)
+        return None
+
+    def _check(self) -> None:
+        """Raise what ends the work: it was stopped, or nobody is left to do it."""
         if self.should_stop():
             msg = f"Denoising with {self.denoiser.name!r} was stopped."
             raise Cancelled(msg)
-        try:
-            return finished.get(timeout=_POLL)
-        except queue.Empty:
-            pass
         if self.client.status != "running":
             msg = (
                 "The connection to the scheduler was lost. Start the cluster again, "
                 "and go on with --resume."
             )
             raise DeviceError(msg)
-        return None
+        if self.client.nthreads():
+            self.deserted = None
+            return
+        # A new one may be on its way: a nanny or a batch system starts it.
+        now = time.monotonic()
+        self.deserted = self.deserted or now
+        if now - self.deserted > self.patience:
+            msg = (
+                f"The cluster lost its last worker, and in {self.patience:g} s no "
+                "other came. Start one, and go on with --resume."
+            )
+            raise DeviceError(msg)
 
-    def _result(self, future: Any, chunk: Chunk) -> ChunkResult:
+    def _result(
+        self, future: Any, chunk: Chunk, fetching: ThreadPoolExecutor
+    ) -> ChunkResult:
         from distributed import CancelledError, KilledWorker
 
         numbers = f"frames {chunk.numbers[0]} to {chunk.numbers[-1]}"
         try:
-            result: ChunkResult = future.result()
+            fetched = fetching.submit(future.result)
+            while not wait([fetched], timeout=_POLL).done:
+                self._check()
+            result: ChunkResult = fetched.result()
         except LowDoseError:
             raise
         except KilledWorker as error:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import lowdose
 from lowdose.errors import ParameterError
+from lowdose.inference.device import CPU
 from lowdose.inference.fitting import fitted
+from lowdose.inference.heap import heap_kept
 from lowdose.inference.options import DenoiseOptions
 from lowdose.inference.patches import PatchRunner
 from lowdose.inference.preview import denoise_region, loaded_denoiser
@@ -125,7 +127,9 @@ def iter_denoise(
         )
         numbers = _frame_numbers(frames, micrograph, out)
         target = open_target(out, micrograph)
-        yield from FrameRun(micrograph, runner, target, numbers).steps()
+        on_cpu = runner.work.place.device == CPU.device
+        with heap_kept(wanted=loaded.needs.device and on_cpu):
+            yield from FrameRun(micrograph, runner, target, numbers).steps()
         step = _step(micrograph, runner)
         return Micrograph(
             target.finish(), micrograph.calibration.with_step(step), micrograph.name

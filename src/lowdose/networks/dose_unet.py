@@ -44,7 +44,7 @@ from torch.nn import functional
 from lowdose.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Width of the hidden layer that turns the conditions into modulations.
 _HIDDEN = 64
@@ -69,6 +69,12 @@ class _Block(nn.Module):
         added: Tensor = x + self.second(functional.relu(y))
         return added
 
+    def alike(self, x: Tensor, modulation: Tensor | None) -> Tensor:
+        """Do the same without derivatives, with one modulation for all images."""
+        y = functional.relu_(_modulating(self.first, x, modulation))
+        added: Tensor = self.second(y).add_(x)
+        return added
+
 
 class _SpectralMix(nn.Module):
     """Two 1 x 1 convolutions on the spectrum of half as many feature maps, added.
@@ -89,23 +95,40 @@ class _SpectralMix(nn.Module):
 
     def forward(self, x: Tensor, modulation: Tensor | None) -> Tensor:
         maps = self.reduce(x)
-        # No autocast: half precision has no Fourier transform of any size.
-        with torch.autocast(x.device.type, enabled=False):
-            # Orthonormal, so that white noise keeps its level at any size of image.
-            spectrum = torch.fft.rfft2(maps.float(), norm="ortho")
-            parts = torch.cat([spectrum.real, spectrum.imag], 1)
-        y = self.first(parts.contiguous(memory_format=torch.channels_last))
+        y = self.first(_spectrum(maps))
         if modulation is not None:
             y = _modulated(y, modulation)
         y = self.second(functional.relu(y))
-        with torch.autocast(x.device.type, enabled=False):
-            real, imaginary = y.float().contiguous().chunk(2, 1)
-            back = torch.fft.irfft2(
-                torch.complex(real, imaginary), s=maps.shape[-2:], norm="ortho"
-            )
-        back = back.contiguous(memory_format=torch.channels_last)
-        added: Tensor = x + self.restore(back).to(x.dtype)
+        added: Tensor = x + self.restore(_back(y, maps)).to(x.dtype)
         return added
+
+    def alike(self, x: Tensor, modulation: Tensor | None) -> Tensor:
+        """Do the same without derivatives, with one modulation for all images."""
+        maps = self.reduce(x)
+        y = functional.relu_(_modulating(self.first, _spectrum(maps), modulation))
+        mixed: Tensor = self.restore(_back(self.second(y), maps)).to(x.dtype)
+        return mixed.add_(x)
+
+
+def _spectrum(maps: Tensor) -> Tensor:
+    """Return real and imaginary parts of the spectrum of maps, one behind the other."""
+    # No autocast: half precision has no Fourier transform of any size.
+    with torch.autocast(maps.device.type, enabled=False):
+        # Orthonormal, so that white noise keeps its level at any size of image.
+        spectrum = torch.fft.rfft2(maps.float(), norm="ortho")
+        parts = torch.cat([spectrum.real, spectrum.imag], 1)
+    return parts.contiguous(memory_format=torch.channels_last)
+
+
+def _back(parts: Tensor, maps: Tensor) -> Tensor:
+    """Return the maps, of the size of `maps`, that have a spectrum."""
+    with torch.autocast(maps.device.type, enabled=False):
+        real, imaginary = parts.float().contiguous().chunk(2, 1)
+        back = torch.fft.irfft2(
+            torch.complex(real, imaginary), s=maps.shape[-2:], norm="ortho"
+        )
+    in_order: Tensor = back.contiguous(memory_format=torch.channels_last)
+    return in_order
 
 
 def _stage(width: int, count: int, *, mixing: bool) -> list[nn.Module]:
@@ -116,6 +139,21 @@ def _stage(width: int, count: int, *, mixing: bool) -> list[nn.Module]:
 def _modulated(y: Tensor, modulation: Tensor) -> Tensor:
     scale, shift = modulation[..., None, None].to(y.dtype).chunk(2, 1)
     return y * (1 + scale) + shift
+
+
+def _modulating(conv: nn.Conv2d, x: Tensor, modulation: Tensor | None) -> Tensor:
+    """Convolve and modulate at once: the modulation of all images is in the weights."""
+    if modulation is None:
+        convolved: Tensor = conv(x)
+        return convolved
+    scale, shift = modulation.chunk(2)
+    assert conv.bias is not None
+    return functional.conv2d(
+        x,
+        conv.weight * (1 + scale)[:, None, None, None],
+        conv.bias * (1 + scale) + shift,
+        padding=conv.padding,
+    )
 
 
 class DoseUNet(nn.Module):
@@ -237,25 +275,55 @@ class DoseUNet(nn.Module):
         -------
         Tensor, shape (N, 1, H, W)
         """
-        height, width = x.shape[-2:]
-        noisy = x[:, self.frames // 2 : self.frames // 2 + 1]
         modulations = self._modulations(x[:, self.frames :, 0, 0])
+        return self._denoise(
+            x[:, : self.frames], lambda block, y: block(y, next(modulations))
+        )
+
+    def alike(self, frames: Tensor, constants: Tensor) -> Tensor:
+        """Denoise images with the same constants, without derivatives.
+
+        What modulates the feature maps is then the same for all of them, and is put
+        into the weights of the convolutions: half of the memory traffic goes.
+
+        Parameters
+        ----------
+        frames : Tensor, shape (N, frames, H, W)
+            Noisy images, of any size.
+        constants : Tensor, shape (conditions,)
+            The constants of all of them.
+
+        Returns
+        -------
+        Tensor, shape (N, 1, H, W)
+        """
+        modulations = (
+            m if m is None else m[0] for m in self._modulations(constants[None])
+        )
+        return self._denoise(frames, lambda block, y: block.alike(y, next(modulations)))
+
+    def _denoise(
+        self, frames: Tensor, through: Callable[[_Block | _SpectralMix, Tensor], Tensor]
+    ) -> Tensor:
+        """Denoise, given what takes features through a block."""
+        height, width = frames.shape[-2:]
+        noisy = frames[:, self.frames // 2 : self.frames // 2 + 1]
         pad = (0, -width % self.multiple, 0, -height % self.multiple)
-        y = self._enter(functional.pad(x[:, : self.frames], pad, mode="replicate"))
+        y = self._enter(functional.pad(frames, pad, mode="replicate"))
         skips: list[Tensor] = []
         for level, blocks in enumerate(self.down):
             if level:
                 skips.append(y)
                 y = self.coarser[level - 1](y)
             for block in blocks:  # type: ignore[attr-defined]
-                y = block(y, next(modulations))
+                y = through(block, y)
         for finer, blocks in zip(self.finer, self.up, strict=True):
             y = functional.interpolate(
                 finer(y), scale_factor=2, mode="bilinear", align_corners=False
             )
             y = y + skips.pop()
             for block in blocks:  # type: ignore[attr-defined]
-                y = block(y, next(modulations))
+                y = through(block, y)
         y = functional.pixel_shuffle(self.tail(y), self.stem)[..., :height, :width]
         denoised: Tensor = noisy - y if self.residual else y
         return denoised

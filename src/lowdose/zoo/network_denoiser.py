@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,24 +209,17 @@ class NetworkDenoiser:
         if self.card.sampling is not None:
             patches = bin_counts(patches, self._binning)
         mean, sigma = (normalising.column(measures, key) for key in ("mean", "sigma"))
-        # In double precision, because counts with a large offset would lose their
-        # last digits in the difference.
-        z = ((patches - mean[:, None]) / sigma[:, None]).astype(np.float32)
-        with _translated(str(self._device)), torch.inference_mode():
-            x = torch.from_numpy(z).to(self._device)
-            if self._conditions:
-                constant = torch.from_numpy(
-                    normalising.constants(measures, self._conditions)
-                )
-                constant = constant.to(self._device)[:, :, None, None]
-                x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
-            x = x.contiguous(memory_format=torch.channels_last)
-            y = self._views(x)[:, 0].cpu().numpy()
+        constants = normalising.constants(measures, self._conditions)
+        back_mean, back_sigma = mean, sigma
         if self.card.normalisation == "min-max":
-            mean, sigma = (
+            back_mean, back_sigma = (
                 normalising.column(measures, key) for key in ("out_mean", "out_sigma")
             )
-        result: NDArray[np.float32] = (y * sigma + mean).astype(np.float32)
+        with _translated(str(self._device)), torch.inference_mode():
+            x = _standardised(torch.from_numpy(patches).to(self._device), mean, sigma)
+            y = self._views(x, self._with(constants))
+            y.mul_(_as_floats(back_sigma, y)).add_(_as_floats(back_mean, y))
+            result: NDArray[np.float32] = y[:, 0].cpu().numpy()
         if self.card.sampling is not None:
             result = spread(result, self._binning)
         return result
@@ -290,14 +284,10 @@ class NetworkDenoiser:
                 guided_relu(active=guided),
             ):
                 frames = torch.from_numpy(z).to(self._device).requires_grad_()
-                x = frames
-                if self._conditions:
-                    constant = torch.from_numpy(
-                        normalising.constants([measures], self._conditions)
-                    )
-                    constant = constant.to(self._device)[:, :, None, None]
-                    x = torch.cat([x, constant.expand(-1, -1, *x.shape[2:])], 1)
-                answer = pixel(self._views(x)[0, 0])
+                x = self._beside(
+                    frames, normalising.constants([measures], self._conditions)
+                )
+                answer = pixel(self._views(x, self._forward)[0, 0])
                 (gradient,) = torch.autograd.grad(answer, frames)
                 weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
                 value = answer.item() * back_sigma + back_mean / binning**2
@@ -340,24 +330,72 @@ class NetworkDenoiser:
         )
         return NoiseModel(gain=gain, offset=offset, read_noise=read_noise)
 
-    def _views(self, x: Tensor) -> Tensor:
+    def _views(self, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
         """Average the network over mirrored and turned views."""
         count = int(self.values["views"])
+        if count == 1:
+            return forward(x)
         total = torch.zeros_like(x[:, :1])
         for number in range(count):
             turns, mirrored = _view(number, count)
             view = torch.rot90(x.flip(-1) if mirrored else x, turns, (-2, -1))
-            y = torch.rot90(self._forward(view), -turns, (-2, -1))
+            y = torch.rot90(forward(view), -turns, (-2, -1))
             total += y.flip(-1) if mirrored else y
         return total / count
 
+    def _with(self, constants: NDArray[np.float32]) -> Callable[[Tensor], Tensor]:
+        """Return what takes frames through the network with constants, (N, C)."""
+        alike = getattr(self._network, "alike", None)
+        if alike is None or self._compiled is not None or not self._conditions:
+            return lambda frames: self._forward(self._beside(frames, constants))
+
+        def forward(frames: Tensor) -> Tensor:
+            # Tiles of one frame have the same; a batch may hold those of several.
+            changes = np.any(constants[1:] != constants[:-1], axis=1)
+            starts = [0, *(np.flatnonzero(changes) + 1), len(constants)]
+            parts = []
+            for start, stop in pairwise(starts):
+                known = torch.from_numpy(constants[start]).to(self._device)
+                with self._arithmetic():
+                    parts.append(alike(frames[start:stop], known).float())
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+        return forward
+
+    def _beside(self, frames: Tensor, constants: NDArray[np.float32]) -> Tensor:
+        """Return frames with their constants, (N, C), as further channels."""
+        if self._conditions:
+            known = torch.from_numpy(constants).to(self._device)[:, :, None, None]
+            frames = torch.cat([frames, known.expand(-1, -1, *frames.shape[2:])], 1)
+        return frames.contiguous(memory_format=torch.channels_last)
+
     def _forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(
-            self._device.type, self._dtype, enabled=self._dtype != torch.float32
-        ):
+        with self._arithmetic():
             y: Tensor = (self._compiled or self._network)(x)
         # A CUDA graph writes its next result over this one.
         return y.float() if self._compiled is None else y.float().clone()
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(
+            self._device.type, self._dtype, enabled=self._dtype != torch.float32
+        )
+
+
+def _standardised(
+    patches: Tensor, mean: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> Tensor:
+    """Return (patches - mean) / sigma of patches, (N, F, H, W), as a new tensor."""
+    # The mean in two parts, of which the first leaves a difference that is exact:
+    # counts with a large offset would else lose their last digits in single precision.
+    coarse = mean.astype(np.float32)
+    difference = patches.sub(_as_floats(coarse, patches))
+    difference.sub_(_as_floats(mean - coarse, patches))
+    return difference.div_(_as_floats(sigma, patches))
+
+
+def _as_floats(column: NDArray[np.floating], like: Tensor) -> Tensor:
+    """Return a value for each image, (N, 1, 1), to act on images (N, F, H, W)."""
+    return torch.from_numpy(column.astype(np.float32)).to(like.device)[:, None]
 
 
 def _view(number: int, count: int) -> tuple[int, bool]:

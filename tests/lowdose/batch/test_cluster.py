@@ -193,54 +193,78 @@ def processes(*commands):
             process.wait()
 
 
-def test_a_worker_that_is_killed_loses_nothing(
-    tmp_path, spec, gaussian, finish, rng, many
-):
+@contextmanager
+def cluster_of_processes(folder, workers):
+    """Start a scheduler and workers, and return its address and them."""
+    address_file = folder / "scheduler.json"
+    common = ("--no-dashboard", "--scheduler-file", str(address_file))
+    worker = ("dask_worker", *common, "--nthreads", "1", "--no-nanny")
+    worker += ("--local-directory", str(folder / "scratch"))
+    scheduler = ("dask_scheduler", *common, "--host", "127.0.0.1", "--port", "0")
+    with processes(scheduler, *[worker] * workers) as (_, *started):
+        yield address_of(address_file), started
+
+
+@pytest.fixture
+def long_job(tmp_path, rng):
     stack = rng.poisson(6.0, (40, 200, 200)).astype(np.uint16)
     io.write(tmp_path / "long.tif", Micrograph(stack))
-    job = Job(source=tmp_path / "long.tif", target=tmp_path / "clean.tif")
-    address_file = tmp_path / "scheduler.json"
-    worker = (
-        "dask_worker",
-        "--scheduler-file",
-        str(address_file),
-        "--nthreads",
-        "1",
-        "--no-nanny",
-        "--no-dashboard",
-        "--local-directory",
-        str(tmp_path / "scratch"),
-    )
-    scheduler = (
-        "dask_scheduler",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--no-dashboard",
-        "--scheduler-file",
-        str(address_file),
-    )
-    with processes(scheduler, worker, worker) as (_, victim, _survivor):
-        address = address_of(address_file)
-        steps = denoise_on_cluster(
-            [job], spec, address, options=ONE_AT_A_TIME, patience=60
-        )
-        killed = False
-        while True:
-            try:
-                status = next(steps)
-            except StopIteration as end:
-                (outcome,) = end.value
-                break
-            if status.progress and status.progress.done >= 5 and not killed:
+    return Job(source=tmp_path / "long.tif", target=tmp_path / "clean.tif")
+
+
+def killing(steps, victims):
+    """Go through the steps, and kill workers when a few frames are done."""
+    victims = list(victims)
+    while True:
+        try:
+            status = next(steps)
+        except StopIteration as end:
+            assert not victims
+            return end.value
+        if status.progress and status.progress.done >= 5:
+            for victim in victims:
                 victim.kill()
                 victim.wait()
-                killed = True
-    assert killed
+            victims.clear()
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path, spec, gaussian, long_job):
+    with cluster_of_processes(tmp_path, 2) as (address, (victim, _survivor)):
+        steps = denoise_on_cluster(
+            [long_job], spec, address, options=ONE_AT_A_TIME, patience=60
+        )
+        (outcome,) = killing(steps, [victim])
     assert outcome.error == ""
-    wanted = denoise(stack, gaussian).data
-    np.testing.assert_array_equal(np.asarray(io.read(job.target)), wanted)
+    wanted = denoise(io.read(long_job.source), gaussian).data
+    np.testing.assert_array_equal(np.asarray(io.read(long_job.target)), wanted)
+
+
+def test_a_cluster_that_loses_its_last_worker_is_an_error_and_can_be_resumed(
+    tmp_path, cluster, spec, gaussian, finish, long_job
+):
+    keep = FileOptions(resume=True)
+    with cluster_of_processes(tmp_path, 2) as (address, workers):
+        # Long enough for both to come, on a machine that does other things too.
+        wait_for_workers(address, 2)
+        steps = denoise_on_cluster(
+            [long_job], spec, address, options=ONE_AT_A_TIME, files=keep, patience=1
+        )
+        (outcome,) = killing(steps, workers)
+    assert "lost its last worker, and in 1 s no other came" in outcome.error
+    assert isinstance(outcome.exception, DeviceError)
+    assert not long_job.target.exists()
+    steps = denoise_on_cluster(
+        [long_job], spec, cluster, options=ONE_AT_A_TIME, files=keep
+    )
+    _, (outcome,) = finish(steps)
+    assert outcome.frames_resumed >= 5
+    wanted = denoise(io.read(long_job.source), gaussian).data
+    np.testing.assert_array_equal(np.asarray(io.read(long_job.target)), wanted)
+
+
+def wait_for_workers(address, count):
+    with distributed.Client(address, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=60)
 
 
 def address_of(file):

@@ -96,3 +96,24 @@ def test_spectral_mixing_takes_any_size_and_half_precision(size):
     image = torch.rand(2, 3, *size)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         assert network(image).shape == (2, 1, *size)
+
+
+@pytest.mark.parametrize("mixing", [False, True])
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("conditions", [0, 2])
+def test_images_that_are_alike_get_what_each_gets_alone(mixing, frames, conditions):
+    torch.manual_seed(0)
+    network = networks.build(
+        "lowdose", conditions=conditions, mixing=mixing, frames=frames, **SMALL
+    ).eval()
+    for weights in network.parameters():
+        torch.nn.init.normal_(weights, std=0.2)
+    images = torch.rand(2, frames, 20, 28)
+    constants = torch.tensor([0.7, -1.3])[:conditions]
+    maps = constants[None, :, None, None].expand(2, -1, 20, 28)
+    kept = images.clone()
+    with torch.inference_mode():
+        expected = network(torch.cat([images, maps], 1))
+        found = network.alike(images, constants)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(images, kept)  # computed in place, but not in this place

@@ -34,3 +34,21 @@ def test_other_numbers_are_not(rng, frame):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 2), (5, 300)])
 def test_any_size_gets_an_answer(rng, shape):
     assert looks_like_counts(rng.poisson(5, shape)) in (True, False)
+
+
+@pytest.mark.parametrize("shape", [(3000, 2100), (700, 9000), (40000, 90)])
+def test_of_a_large_frame_every_part_is_seen(rng, shape):
+    counts = rng.poisson(5, shape).astype(np.float32)
+    assert looks_like_counts(counts)
+    assert not looks_like_counts(3 * counts)
+    # More than three quarters of it come from another camera, wherever they lie.
+    for part in (np.s_[shape[0] // 6 :], np.s_[: -shape[0] // 6]):
+        mixed = counts.copy()
+        mixed[part] *= 3
+        assert not looks_like_counts(mixed)
+
+
+def test_a_single_fraction_in_a_large_frame_is_seen(rng):
+    counts = rng.poisson(5, (2500, 2500)).astype(np.float32)
+    counts[1234, 567] += 0.5
+    assert not looks_like_counts(counts)

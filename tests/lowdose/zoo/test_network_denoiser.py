@@ -103,6 +103,32 @@ def test_a_wrong_parameter_is_refused_before_the_weights_are_read(model):
         zoo.load_model(model, view=2)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_tiles_of_several_frames_in_a_batch_get_what_each_gets_alone(rng, precision):
+    denoiser = zoo.load_model("general")
+    denoiser.place("cpu", precision)
+    frames = [rng.poisson(dose, (64, 64)).astype(np.float32) for dose in (2, 50, 700)]
+    measures = [denoiser.measure(frame) for frame in frames]
+    order = [0, 0, 2, 1, 1, 2]
+    together = denoiser.denoise_patches(
+        np.stack([frames[n][None] for n in order]), [measures[n] for n in order]
+    )
+    for result, number in zip(together, order, strict=True):
+        alone = denoiser.denoise_patches(frames[number][None, None], [measures[number]])
+        # Another number of images can be another order of sums.
+        digits = {"float32": 1e-5, "bfloat16": 0.02}[precision]
+        np.testing.assert_allclose(result, alone[0], rtol=digits)
+
+
+def test_counts_on_a_large_offset_keep_their_last_digits(model, rng):
+    denoiser = zoo.load_model(model, noise="blind")
+    frame = rng.poisson(20, (64, 48)).astype(np.float32)
+    plain = apply(denoiser, frame)
+    # At this offset float32 resolves an eighth of a count.
+    shifted = apply(denoiser, frame + np.float32(2**20))
+    np.testing.assert_allclose(shifted - np.float32(2**20), plain, atol=0.2)
+
+
 def test_bfloat16_is_close_to_float32(model, frame):
     exact, quick = (zoo.load_model(model) for _ in range(2))
     quick.place("cpu", "bfloat16")
