@@ -13,7 +13,7 @@ import math
 import queue
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -193,26 +193,31 @@ class _Cluster:
         self, number: int, job: Job, opened: OpenFile, clock: Clock
     ) -> Generator[FileStatus, None, None]:
         waiting = deque(self._chunks(job, opened))
-        finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[_Fetched] = queue.SimpleQueue()
         under_way: dict[Any, Chunk] = {}
         done, any_valid = 0, False
         shape = opened.image.frame_shape
-        # Waits for frames, so that this thread need not: the worker that has them may
-        # be lost, and then they are computed anew first.
+        # Fetches frames while others are written, and waits where they are computed
+        # anew, because the worker that had them is lost.
         fetching = ThreadPoolExecutor(1, thread_name_prefix="lowdose-fetch")
+
+        def fetch(future: Any) -> None:
+            with suppress(RuntimeError):  # the work has ended meanwhile
+                fetching.submit(_fetch, future, finished)
+
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < self._most_under_way():
                     chunk = waiting.popleft()
                     future = self._submit(chunk)
                     under_way[future] = chunk
-                    future.add_done_callback(finished.put)
-                future = self._next(finished)
-                if future is None:
+                    future.add_done_callback(fetch)
+                fetched = self._next(finished)
+                if fetched is None:
                     continue
-                chunk = under_way.pop(future)
-                result = self._result(future, chunk, fetching)
-                future.release()
+                chunk = under_way.pop(fetched.future)
+                result = _result(fetched, chunk)
+                fetched.future.release()
                 for text in result.warnings:
                     yield FileStatus(number=number, state="running", warning=text)
                 for frame, pixels in zip(result.numbers, result.frames, strict=True):
@@ -278,7 +283,7 @@ class _Cluster:
             denoise_chunk, chunk, pure=False, retries=_RETRIES, resources=resources
         )
 
-    def _next(self, finished: queue.SimpleQueue[Any]) -> Any:
+    def _next(self, finished: queue.SimpleQueue[_Fetched]) -> _Fetched | None:
         """Return a finished chunk, or None after a while; raises what ends the work."""
         self._check()
         with suppress(queue.Empty):
@@ -309,39 +314,52 @@ class _Cluster:
             )
             raise DeviceError(msg)
 
-    def _result(
-        self, future: Any, chunk: Chunk, fetching: ThreadPoolExecutor
-    ) -> ChunkResult:
-        from distributed import CancelledError, KilledWorker
 
-        numbers = f"frames {chunk.numbers[0]} to {chunk.numbers[-1]}"
-        try:
-            fetched = fetching.submit(future.result)
-            while not wait([fetched], timeout=_POLL).done:
-                self._check()
-            result: ChunkResult = fetched.result()
-        except LowDoseError:
-            raise
-        except KilledWorker as error:
-            msg = (
-                f"Several workers ended over {numbers} of {chunk.source}. Systems "
-                "that run short of memory end processes so: give each worker more, "
-                "or use smaller tiles."
-            )
-            raise OutOfMemoryError(msg) from error
-        except (CancelledError, OSError, TimeoutError) as error:
-            msg = (
-                f"{numbers} of {chunk.source} were lost with the connection to the "
-                f"cluster ({error}). Go on with --resume."
-            )
-            raise DeviceError(msg) from error
-        except Exception as error:
-            msg = (
-                f"A worker failed with {numbers} of {chunk.source}: {error!r}. See "
-                "the log of the worker; all of them need the same versions."
-            )
-            raise DeviceError(msg) from error
-        return result
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    """What came of a chunk."""
+
+    future: Any
+    result: ChunkResult | None = None
+    error: BaseException | None = None
+
+
+def _fetch(future: Any, finished: queue.SimpleQueue[_Fetched]) -> None:
+    try:
+        finished.put(_Fetched(future=future, result=future.result()))
+    except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+        finished.put(_Fetched(future=future, error=error))
+
+
+def _result(fetched: _Fetched, chunk: Chunk) -> ChunkResult:
+    """Return the frames of a chunk, or raise in words of ours what became of it."""
+    from distributed import CancelledError, KilledWorker
+
+    error = fetched.error
+    if error is None:
+        assert fetched.result is not None
+        return fetched.result
+    if isinstance(error, LowDoseError):
+        raise error
+    numbers = f"frames {chunk.numbers[0]} to {chunk.numbers[-1]}"
+    if isinstance(error, KilledWorker):
+        msg = (
+            f"Several workers ended over {numbers} of {chunk.source}. Systems "
+            "that run short of memory end processes so: give each worker more, "
+            "or use smaller tiles."
+        )
+        raise OutOfMemoryError(msg) from error
+    if isinstance(error, (CancelledError, OSError, TimeoutError)):
+        msg = (
+            f"{numbers} of {chunk.source} were lost with the connection to the "
+            f"cluster ({error}). Go on with --resume."
+        )
+        raise DeviceError(msg) from error
+    msg = (
+        f"A worker failed with {numbers} of {chunk.source}: {error!r}. See "
+        "the log of the worker; all of them need the same versions."
+    )
+    raise DeviceError(msg) from error
 
 
 @contextmanager

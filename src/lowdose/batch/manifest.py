@@ -2,8 +2,10 @@
 
 ``.NAME.resume`` lies beside the result ``NAME`` while that is made. Its first line is
 JSON: the input's identity, the denoiser with the sha256 of its weights, everything that
-sets the pixels, and where the unfinished file is. Then one line per finished frame, its
-number and checksum, is appended after the frame is written. A program that is killed
+sets the pixels, and where the unfinished file is; it is written before there is such a
+file, so that none is ever forgotten, and a line that says how to go on with it behind.
+Then one line per finished frame, its number and checksum, is appended after the frame
+is written. A program that is killed
 leaves both; a last line that is cut short counts for nothing, and a frame counts only
 if it still has its checksum.
 
@@ -16,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from io import BufferedRandom
 
 _VERSION: Final = 1
+#: What the line with :attr:`Plan.token` begins with.
+_TOKEN: Final = b"token "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ class Plan:
     part : str
         Name of the unfinished file, in the folder of the result.
     token : mapping or None
-        What :func:`lowdose.io.reopen` needs; None where it cannot be gone on with.
+        What :func:`lowdose.io.reopen` needs; None where it cannot be gone on with, or
+        was not laid out yet.
     step : mapping
         The provenance step that is in the unfinished file.
     shape : tuple of int
@@ -134,6 +139,22 @@ class Manifest:
             os.fsync(self.file.fileno())
         self.plan, self.checksums = plan, {}
 
+    def laid_out(self, token: Mapping[str, Any] | None) -> None:
+        """Write down that the unfinished file is there, and how to go on with it.
+
+        Raises
+        ------
+        OutputError
+            If the disk refuses.
+        """
+        assert self.plan is not None
+        if token is None:
+            return
+        with paths.in_words(self.path):
+            self.file.write(_TOKEN + json.dumps(token).encode() + b"\n")
+            self.file.flush()
+        self.plan = replace(self.plan, token=token)
+
     def finished(self, frame: int, checksum: int) -> None:
         """Write down that a frame is finished.
 
@@ -191,6 +212,10 @@ class Manifest:
         # The last of the lines has no end yet, and may be cut short.
         for line in lines[:-1]:
             with contextlib.suppress(ValueError):
+                if line.startswith(_TOKEN):
+                    token = json.loads(line.removeprefix(_TOKEN))
+                    self.plan = replace(self.plan, token=token)
+                    continue
                 frame, checksum = line.split()
                 self.checksums[int(frame)] = int(checksum, 16)
 

@@ -254,26 +254,29 @@ def _open_result(
         )
         warnings.warn(msg, LowDoseWarning, stacklevel=4)
     manifest.discard()
+    part = paths.temporary_name(job.target)
+    manifest.begin(
+        Plan(
+            source=identity.to_dict(),
+            dataset=files.dataset,
+            denoiser=plain(denoiser.describe()),
+            settings=_settings(step.details),
+            part=part.name,
+            token=None,
+            step=step.to_dict(),
+            shape=image.shape,
+        )
+    )
     sink = io.create(
         job.target,
         image.shape,
         image.calibration.with_step(step),
         name=image.name,
         overwrite=overwrite,
+        part=part,
     )
     try:
-        manifest.begin(
-            Plan(
-                source=identity.to_dict(),
-                dataset=files.dataset,
-                denoiser=plain(denoiser.describe()),
-                settings=_settings(step.details),
-                part=sink.part.name,
-                token=sink.token(),
-                step=step.to_dict(),
-                shape=image.shape,
-            )
-        )
+        manifest.laid_out(sink.token())
     except BaseException:
         sink.abort()
         raise

@@ -119,6 +119,7 @@ def create(
     dtype: DTypeLike = np.float32,
     name: str = "",
     overwrite: bool = False,
+    part: Path | None = None,
 ) -> Sink:
     """Begin a file that is written frame by frame, in any order.
 
@@ -137,6 +138,9 @@ def create(
         Title of the image, for formats that keep one.
     overwrite : bool, optional
         Whether a file of that name may be replaced.
+    part : Path, optional
+        Temporary name, for who must know it before there is such a file: from
+        :func:`lowdose.io.paths.temporary_name`.
 
     Returns
     -------
@@ -158,7 +162,7 @@ def create(
     layout = _layout(shape, calibration, np.dtype(dtype), name)
     stored = np.dtype(form.stored_dtype(layout.dtype, target))
     layout = replace(layout, dtype=stored)
-    part = paths.temporary_name(target)
+    part = part or paths.temporary_name(target)
     try:
         with paths.in_words(target):
             paths.check_output(target, overwrite=overwrite)

@@ -9,7 +9,7 @@ always the same result.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from lowdose.denoiser import Denoiser
     from lowdose.inference.device import Place
+    from lowdose.zoo.network_denoiser import NetworkDenoiser
 
     Call = Callable[[], NDArray[np.float32]]
 
@@ -69,7 +70,7 @@ def _networks(
 
     assert isinstance(denoiser, NetworkDenoiser)
     network = load_network(denoiser.card)
-    given = _input_of(network, denoiser, frame)
+    given = _input_of(denoiser, frame)
     device = torch.device(place.device)
     network.to(device)
     given = [x.to(device).contiguous() for x in given]
@@ -95,8 +96,10 @@ def _networks(
         yield "torch.compile", forward(torch.compile(network))
 
 
-def _input_of(network: Any, denoiser: Any, frame: NDArray[np.float32]) -> list[Any]:
-    """Return what the denoiser gives to its network for a frame."""
+def _input_of(denoiser: NetworkDenoiser, frame: NDArray[np.float32]) -> list[Any]:
+    """Return what the denoiser gives to a network of its kind for a frame."""
+    import torch
+
     from lowdose.zoo.network_denoiser import NetworkDenoiser
 
     class Seen(Exception):  # noqa: N818  (no error: it ends the pass)
@@ -104,22 +107,18 @@ def _input_of(network: Any, denoiser: Any, frame: NDArray[np.float32]) -> list[A
 
     seen: list[Any] = []
 
-    def note(_module: Any, arguments: tuple[Any, ...]) -> None:
-        seen.extend(arguments)
-        raise Seen
+    class Noting(torch.nn.Module):
+        def forward(self, *arguments: Any) -> Any:
+            seen.extend(arguments)
+            raise Seen
 
-    probe = NetworkDenoiser(denoiser.card, network, denoiser.values)
+    probe = NetworkDenoiser(denoiser.card, Noting(), denoiser.values)
     needs = probe.needs
     # Without a border, and as much of the frame as the network can take.
     height, width = (n // needs.multiple * needs.multiple for n in frame.shape)
     patch = np.ascontiguousarray(frame[:height, :width])[np.newaxis, np.newaxis]
-    handle = network.register_forward_pre_hook(note)
-    try:
+    with suppress(Seen):
         probe.denoise_patches(np.repeat(patch, needs.frames, 1), [probe.measure(frame)])
-    except Seen:
-        pass
-    finally:
-        handle.remove()
     return [x.detach().clone() for x in seen]
 
 

@@ -36,7 +36,8 @@ RESUME = FileOptions(resume=True)
 def finished_frames(target):
     """Return how many frames the manifest of a result names."""
     try:
-        return max(0, manifest_path(target).read_bytes().count(b"\n") - 1)
+        # Behind the plan, and the line that says how to go on with the file.
+        return max(0, manifest_path(target).read_bytes().count(b"\n") - 2)
     except OSError:
         return 0
 
@@ -87,6 +88,55 @@ def test_a_run_that_is_killed_twice_gives_the_same_pixels_in_the_end(
     found = np.asarray(io.read(long_job.target))
     np.testing.assert_array_equal(found, denoise(stack, "nl-means").data)
     assert names(tmp_path) == ["clean.mrc", "long.tif"]
+
+
+#: Ends without a word, as a killed program does, at a given moment of `denoise`.
+KILLED = """\
+import os, sys
+from lowdose import cli
+from lowdose.batch.manifest import Manifest
+from lowdose.io import paths
+
+where = {"Manifest.begin": Manifest, "Manifest.laid_out": Manifest, "reserve": paths}
+name = sys.argv.pop(1)
+before = name.startswith("before ")
+name = name.removeprefix("before ").removeprefix("after ")
+owner, attribute = where[name], name.rpartition(".")[2]
+original = getattr(owner, attribute)
+
+def killed(*arguments, **others):
+    if not before:
+        original(*arguments, **others)
+    os._exit(9)
+
+setattr(owner, attribute, killed)
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "before Manifest.begin",
+        "after Manifest.begin",
+        "after reserve",
+        "before Manifest.laid_out",
+        "after Manifest.laid_out",
+    ],
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_is_killed_while_it_begins_leaves_nothing_behind_the_next(
+    job, gaussian, names, tmp_path, moment, resume
+):
+    command = ["denoise", str(job.source), "-o", str(job.target), "--quiet"]
+    command += ["--denoiser", "gaussian", "--set", "sigma=1.5"]
+    done = subprocess.run([sys.executable, "-c", KILLED, moment, *command], check=False)
+    assert done.returncode == 9
+    assert not job.target.exists()
+    assert main([*command, *(["--resume"] if resume else [])]) == 0
+    wanted = denoise(io.read(job.source), gaussian).data
+    np.testing.assert_array_equal(np.asarray(io.read(job.target)), wanted)
+    assert names(tmp_path) == ["clean.tif", "movie.tif"]
 
 
 def test_sigterm_leaves_what_resume_needs_and_the_input_as_it_was(
