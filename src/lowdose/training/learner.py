@@ -17,7 +17,6 @@ from lowdose.training import checkpoint
 from lowdose.training.batches import network_input, output_scale
 from lowdose.training.config import recipe_to_dict
 from lowdose.training.losses import LOSSES
-from lowdose.training.muon import Muon
 from lowdose.training.schedule import Plateau, learning_rate
 from lowdose.training.settings import network_of
 from lowdose.zoo.shelf import find_model
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from lowdose.denoiser import Measures
     from lowdose.training.batches import Batch
     from lowdose.training.config import Recipe
-    from lowdose.training.plan import TrainingConfig
 
     Image = NDArray[np.float32]
 
@@ -85,7 +83,12 @@ class Learner:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.average.to(fabric.device)
         plan = recipe.training
-        self.optimiser = _optimiser(plan, self.network, recipe.learning_rate)
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(),
+            lr=recipe.learning_rate,
+            betas=(plan.beta1, plan.beta2),
+            weight_decay=plan.l2,
+        )
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             self.network = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
                 self.network
@@ -229,18 +232,6 @@ class Learner:
         tensor = torch.from_numpy(np.ascontiguousarray(images, np.float32))
         tensor = tensor.to(self.fabric.device)
         return tensor.contiguous(memory_format=torch.channels_last)
-
-
-def _optimiser(
-    plan: TrainingConfig, network: nn.Module, rate: float
-) -> torch.optim.Optimizer:
-    betas = (plan.beta1, plan.beta2)
-    if plan.optimiser == "muon":
-        dtype = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
-        return Muon(network, lr=rate, betas=betas, dtype=dtype)
-    return torch.optim.Adam(
-        network.parameters(), lr=rate, betas=betas, weight_decay=plan.l2
-    )
 
 
 def _copy_weights(start: str, network: nn.Module) -> None:

@@ -46,11 +46,8 @@ class TrainingConfig(Table):
         Height and width of a crop [px].
     loss : {"auto", "rmse", "mse", "huber", "poisson"}
         See :mod:`lowdose.training.losses`. "auto" takes what suits the way to learn.
-    optimiser : {"adam", "muon"}
-        "muon" moves the weights of hidden layers along the orthogonal part of their
-        momentum (see :mod:`lowdose.training.muon`), at the same rates.
     learning_rate : float, optional
-        Largest rate of the optimiser. By default 1e-3, and 2e-4 where `start` is given.
+        Largest rate of Adam. By default 1e-3, and 2e-4 where `start` is given.
     schedule : {"cosine", "plateau", "stepped", "constant"}
         Cosine: down to a hundredth, with `restarts`. Plateau: times `factor`
         whenever `patience` validations brought nothing better. Stepped: `rates`
@@ -69,8 +66,7 @@ class TrainingConfig(Table):
     beta1, beta2 : float
         Of Adam.
     l2 : float
-        Weight of half the sum of all squared parameters, added to the loss. Of Adam
-        only.
+        Weight of half the sum of all squared parameters, added to the loss.
     average : float
         Decay of the exponential moving average of the weights, which is what is
         kept. 0 keeps the weights themselves.
@@ -106,7 +102,6 @@ class TrainingConfig(Table):
     batch: int = Field(default=16, ge=1)
     patch: int = Field(default=96, ge=16)
     loss: LossName = "auto"
-    optimiser: Literal["adam", "muon"] = "adam"
     learning_rate: float | None = Field(default=None, gt=0)
     schedule: Literal["cosine", "plateau", "stepped", "constant"] = "cosine"
     warmup: int = Field(default=300, ge=0)
@@ -146,9 +141,6 @@ class TrainingConfig(Table):
             raise ValueError(msg)
         if not stepped and (self.rates or self.boundaries):
             msg = "boundaries and rates are of schedule='stepped' only."
-            raise ValueError(msg)
-        if self.optimiser == "muon" and self.l2:
-            msg = f"l2={self.l2} is of optimiser='adam' only; leave it out."
             raise ValueError(msg)
         if self.boundaries != sorted(set(self.boundaries)):
             msg = f"boundaries={self.boundaries} must rise."
