@@ -8,6 +8,8 @@ import weakref
 import numpy as np
 import pytest
 from qtpy.QtCore import QThreadPool
+from qtpy.QtGui import QOpenGLContext
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 
 from napari_lowdose.widgets import preview as preview_module
 
@@ -252,3 +254,30 @@ def test_the_samples_open_calibrated(make_napari_viewer, sample):
     assert str(layer.units[-1]) == "nanometer"
     assert layer.axis_labels[-2:] == ("y", "x")
     assert np.asarray(layer.data).min() >= 0
+
+
+@pytest.mark.parametrize(
+    "name", ["Denoise", "Compare noisy and denoised", "Inspect", "Batch", "Train"]
+)
+def test_layers_go_in_the_context_of_the_canvas_while_a_widget_is_open(
+    make_napari_viewer, qtbot, name
+):
+    viewer = make_napari_viewer(show=True)
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-lowdose", name)
+    (canvas,) = dock.parentWidget().findChildren(QOpenGLWidget)
+    qtbot.waitUntil(canvas.isValid)
+    found = []
+    viewer.layers.events.removed.connect(
+        lambda: found.append(QOpenGLContext.currentContext()), position="first"
+    )
+    for floating in (False, True):
+        dock.setFloating(floating)
+        layer = viewer.add_image(np.zeros((8, 8), np.float32))
+        canvas.doneCurrent()  # as Qt leaves it when it has painted another widget
+        viewer.layers.remove(layer)
+        assert found.pop() is canvas.context()
+    widget.close_for_good()
+    viewer.add_image(np.zeros((8, 8), np.float32))
+    canvas.doneCurrent()
+    viewer.layers.clear()
+    assert found.pop() is None  # it is napari's own affair again

@@ -69,6 +69,7 @@ class BatchWidget(TeardownOnClose):
         super().__init__(parent)
         settings = read_settings()
         self._viewer = viewer
+        self.guard_canvas(viewer)
         self._status = ""
         self._notes: list[str] = []
         self._running: BatchRequest | None = None

@@ -123,6 +123,7 @@ class CompareWidget(TeardownOnClose):
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self.guard_canvas(viewer)
         self._noisy = LayerBox(viewer)
         self._result = LayerBox(viewer)
         self._row = CompareRow(viewer, self.pair, self.covered)

@@ -62,6 +62,7 @@ class DenoiseWidget(TeardownOnClose):
         super().__init__(parent)
         settings = read_settings()
         self._viewer = viewer
+        self.guard_canvas(viewer)
         self._loader = Loader()
         self._waiting: Callable[[], None] | None = None
         self._status = ""

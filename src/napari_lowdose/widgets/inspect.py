@@ -72,6 +72,7 @@ class InspectWidget(TeardownOnClose):
         settings = read_settings()
         use_models_folder(settings)
         self._viewer = viewer
+        self.guard_canvas(viewer)
         self._loader = Loader()
         self._inspected: Inspected | None = None
         self._filter: EquivalentFilter | None = None

@@ -55,6 +55,7 @@ class TrainWidget(TeardownOnClose):
         settings = read_settings()
         use_models_folder(settings)
         self._viewer = viewer
+        self.guard_canvas(viewer)
         self._status = ""
         self._reason = ""
         self._doubts: list[str] = []
