@@ -72,7 +72,7 @@ class NetworkDenoiser:
         self._network = network
         self._device = torch.device("cpu")
         self._dtype = torch.float32
-        self._compiled: Callable[[Tensor], Tensor] | None = None
+        self._compiled: Callable[..., Tensor] | None = None
 
     @classmethod
     def from_card(cls, card: ModelCard, values: Mapping[str, Any]) -> NetworkDenoiser:
@@ -133,7 +133,7 @@ class NetworkDenoiser:
         elif self._compiled is None:
             cuda = self._device.type == "cuda"
             self._compiled = torch.compile(
-                self._network, mode="reduce-overhead" if cuda else None
+                self._alike or self._network, mode="reduce-overhead" if cuda else None
             )
 
     def fitted(
@@ -276,23 +276,19 @@ class NetworkDenoiser:
         back_mean, back_sigma = mean.item(), sigma.item()
         if self.card.normalisation == "min-max":
             back_mean, back_sigma = (measures[k] for k in ("out_mean", "out_sigma"))
-        precision, self._dtype = self._dtype, torch.float32
-        try:
-            with (
-                _translated(str(self._device)),
-                torch.enable_grad(),
-                guided_relu(active=guided),
-            ):
-                frames = torch.from_numpy(z).to(self._device).requires_grad_()
-                x = self._beside(
-                    frames, normalising.constants([measures], self._conditions)
-                )
-                answer = pixel(self._views(x, self._forward)[0, 0])
-                (gradient,) = torch.autograd.grad(answer, frames)
-                weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
-                value = answer.item() * back_sigma + back_mean / binning**2
-        finally:
-            self._dtype = precision
+        with (
+            _translated(str(self._device)),
+            torch.enable_grad(),
+            guided_relu(active=guided),
+        ):
+            frames = torch.from_numpy(z).to(self._device).requires_grad_()
+            x = self._beside(
+                frames, normalising.constants([measures], self._conditions)
+            )
+            answer = pixel(self._views(x, self._network)[0, 0])
+            (gradient,) = torch.autograd.grad(answer, frames)
+            weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
+            value = answer.item() * back_sigma + back_mean / binning**2
         # Every pixel of a block adds to its sum alike.
         weights = weights.repeat(binning, -2).repeat(binning, -1)
         return value, np.asarray(weights, np.float32)
@@ -345,9 +341,11 @@ class NetworkDenoiser:
 
     def _with(self, constants: NDArray[np.float32]) -> Callable[[Tensor], Tensor]:
         """Return what takes frames through the network with constants, (N, C)."""
-        alike = getattr(self._network, "alike", None)
-        if alike is None or self._compiled is not None or not self._conditions:
-            return lambda frames: self._forward(self._beside(frames, constants))
+        if self._alike is None:
+            return lambda frames: self._compute(
+                self._network, self._beside(frames, constants)
+            )
+        alike = self._alike
 
         def forward(frames: Tensor) -> Tensor:
             # Tiles of one frame have the same; a batch may hold those of several.
@@ -356,11 +354,19 @@ class NetworkDenoiser:
             parts = []
             for start, stop in pairwise(starts):
                 known = torch.from_numpy(constants[start]).to(self._device)
-                with self._arithmetic():
-                    parts.append(alike(frames[start:stop], known).float())
+                parts.append(self._compute(alike, frames[start:stop], known))
             return parts[0] if len(parts) == 1 else torch.cat(parts)
 
         return forward
+
+    @property
+    def _alike(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """The quicker way through the network, of images that share constants."""
+        if not self._conditions:
+            return None
+        found: Callable[[Tensor, Tensor], Tensor] | None
+        found = getattr(self._network, "alike", None)
+        return found
 
     def _beside(self, frames: Tensor, constants: NDArray[np.float32]) -> Tensor:
         """Return frames with their constants, (N, C), as further channels."""
@@ -369,9 +375,10 @@ class NetworkDenoiser:
             frames = torch.cat([frames, known.expand(-1, -1, *frames.shape[2:])], 1)
         return frames.contiguous(memory_format=torch.channels_last)
 
-    def _forward(self, x: Tensor) -> Tensor:
+    def _compute(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
+        """Call the network, or what it was compiled to."""
         with self._arithmetic():
-            y: Tensor = (self._compiled or self._network)(x)
+            y = (self._compiled or network)(*given)
         # A CUDA graph writes its next result over this one.
         return y.float() if self._compiled is None else y.float().clone()
 
