@@ -216,7 +216,9 @@ class NetworkDenoiser:
                 normalising.column(measures, key) for key in ("out_mean", "out_sigma")
             )
         with _translated(str(self._device)), torch.inference_mode():
-            x = _standardised(torch.from_numpy(patches).to(self._device), mean, sigma)
+            # torch takes no array that it could not write to.
+            given = torch.from_numpy(np.require(patches, np.float32, ["C", "W"]))
+            x = _standardised(given.to(self._device), mean, sigma)
             y = self._views(x, self._with(constants))
             y.mul_(_as_floats(back_sigma, y)).add_(_as_floats(back_mean, y))
             result: NDArray[np.float32] = y[:, 0].cpu().numpy()

@@ -120,6 +120,18 @@ def test_tiles_of_several_frames_in_a_batch_get_what_each_gets_alone(rng, precis
         np.testing.assert_allclose(result, alone[0], rtol=digits)
 
 
+def test_patches_may_be_read_only_and_stay_as_they_are(model, frame):
+    denoiser = zoo.load_model(model)
+    kept = frame.copy()
+    wanted = apply(denoiser, frame)
+    frame.setflags(write=False)
+    np.testing.assert_array_equal(apply(denoiser, frame), wanted)
+    np.testing.assert_array_equal(
+        apply(denoiser, frame[::-1]), apply(denoiser, kept[::-1].copy())
+    )
+    np.testing.assert_array_equal(frame, kept)
+
+
 def test_counts_on_a_large_offset_keep_their_last_digits(model, rng):
     denoiser = zoo.load_model(model, noise="blind")
     frame = rng.poisson(20, (64, 48)).astype(np.float32)
