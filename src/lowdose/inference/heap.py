@@ -41,7 +41,8 @@ def heap_kept(*, wanted: bool = True) -> Iterator[None]:
     Notes
     -----
     Only with the GNU C library, Linux's usual one; elsewhere nothing happens. The
-    setting is that of the whole process, and ends with the last of several runs.
+    setting is that of the whole process, and ends with the last of several runs. In
+    threads other than the first, arrays of up to 64 MB are kept, larger ones are not.
     """
     library = _gnu_library() if wanted else None
     if library is None:

@@ -1,9 +1,10 @@
 """What a network sees beyond the border of an image, and which options it can have.
 
 The published networks pad every convolution with zeros, which darkens a rim as wide
-as half the field of view. That is kept as published, because weights trained so need
-it, and the engine lays reflected pixels round a frame beforehand. Each network can
-instead repeat the outermost pixels (``padding="replicate"``), which darkens nothing.
+as half the field of view, unless the weights have learnt otherwise: those that are
+trained here on crops have, for a crop ends as a frame does. For weights from elsewhere
+a card can ask the engine to lay reflected pixels round a frame (``border``). Each
+network can also repeat the outermost pixels (``padding="replicate"``).
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class ModelCard:
     overlap : int
         How much neighbouring patches of such a network overlap [px].
     border : int
-        Reflected pixels laid round a frame [px].
+        Reflected pixels laid round a frame [px], for networks that learnt with those.
     frames : int
         Number of input frames.
     bytes_per_pixel : float
@@ -162,7 +162,7 @@ class ModelCard:
     options: Mapping[str, Any] = field(default_factory=dict)
     tile: int | None = None
     overlap: int = 64
-    border: int = 32
+    border: int = 0
     frames: int = 1
     bytes_per_pixel: float = 512.0
     normalisation: Normalisation = "mean-and-noise"

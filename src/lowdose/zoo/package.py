@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: Width of a narrow twin, where the stem does not ask for more.
 _NARROW = 4
 
-#: Reflected pixels laid round a frame by default [px].
-_BORDER = 32
+#: Reflected pixels laid round a frame by default [px]. A network learns from crops,
+#: beyond which there is nothing; a mirrored lattice is what it has never seen.
+_BORDER = 0
 
 
 def save_model(
