@@ -9,13 +9,15 @@ what was measured on SBD's images; the second has denoisers on frames that are m
     python benchmarks/sbd_matched.py sbd-test.h5 --count 20 \
         --denoisers tem-nanoparticle general bm3d:preset=atoms bm3d:binning=8
 
-PSNR is SBD's: a peak of 1 e-/px, both images clipped to 0 to 1. Of each specimen one
-image of white contrast is taken at most.
+``--border 32`` lays so many reflected pixels round what networks see. PSNR is SBD's: a
+peak of 1 e-/px, both images clipped to 0 to 1. Of each specimen one image of white
+contrast is taken at most.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from lowdose import denoise
 from lowdose.benchmark.methods import parse_method
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.simulation.dataset import Dataset
+from lowdose.zoo.network_denoiser import NetworkDenoiser
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,6 +57,7 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--count", type=int, default=20, help="frames")
     parser.add_argument("--denoisers", nargs="*", default=["tem-nanoparticle"])
+    parser.add_argument("--border", type=int, help="of networks [px of their sampling]")
     arguments = parser.parse_args()
     with Dataset(arguments.dataset) as dataset:
         numbers = white_images(dataset, arguments.count)
@@ -81,7 +85,7 @@ def main() -> None:
     print(row(["gaussian, tuned on each truth", *spread(best)]), flush=True)
     for text in arguments.denoisers:
         found = [
-            psnr(denoised(text, Micrograph(y, calibration)), x)
+            psnr(denoised(text, Micrograph(y, calibration), arguments.border), x)
             for y, x in zip(noisy, frames, strict=True)
         ]
         print(row([f"`{text}`", *spread(found)]), flush=True)
@@ -140,11 +144,15 @@ def psnr(estimate: Image, truth: Image) -> float:
     return float(-10 * np.log10(np.mean(difference**2)))
 
 
-def denoised(text: str, noisy: Micrograph) -> Image:
+def denoised(text: str, noisy: Micrograph, border: int | None) -> Image:
     """Denoise a frame by what the command line calls so."""
     method = parse_method(text)
     assert method.spec is not None
-    return np.asarray(denoise(noisy, method.spec.load()), np.float64)
+    denoiser = method.spec.load()
+    if border is not None and isinstance(denoiser, NetworkDenoiser):
+        card = dataclasses.replace(denoiser.card, border=border)
+        denoiser = NetworkDenoiser.from_card(card, denoiser.values)
+    return np.asarray(denoise(noisy, denoiser), np.float64)
 
 
 def spread(values: list[float]) -> tuple[str, str]:
