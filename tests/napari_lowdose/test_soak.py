@@ -27,7 +27,7 @@ def soak(monkeypatch):
     assert QThreadPool.globalInstance().waitForDone(20_000)
 
 
-# It has found crashes inside napari's canvas, which take the whole test run with them.
+# On request: what it is to find ends the whole test run.
 @pytest.mark.skipif(
     os.environ.get("LOWDOSE_SOAK") != "1", reason="a soak runs with LOWDOSE_SOAK=1"
 )
