@@ -12,7 +12,7 @@ own statistics, is left out, in their favour.) The schemes:
 
 Run it from the root of the repository, on an otherwise idle machine::
 
-    python benchmarks/schemes.py --size 4096            # about 15 min on two cores
+    python benchmarks/schemes.py --size 4096            # about 2 min on two cores
     python benchmarks/schemes.py --size 4096 --device cuda --precision bfloat16
 """
 
