@@ -5,8 +5,8 @@ JSON: the input's identity, the denoiser with the sha256 of its weights, everyth
 sets the pixels, and where the unfinished file is. It is written before there is such a
 file, so that none is ever forgotten; a line that says how to go on with it follows when
 there is. Then one line per finished frame, its number and checksum, is appended after
-the frame is written. A program that is killed leaves both; a last line that is cut short counts for nothing, and a frame counts only
-if it still has its checksum.
+the frame is written. A program that is killed leaves both; a last line that is cut
+short counts for nothing, and a frame counts only if it still has its checksum.
 
 The manifest is also the lock of the result: the system holds it for the program that
 writes, and lets go when that ends, however it ends.
