@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 _VALIDATED, _SIZE = 32, 256
 #: Name of the set that comes with the package.
 SAMPLE = "sample"
+#: In place of the name of a detector: that of each image.
+OWN = "own"
 
 
 class Config(Table):
@@ -89,7 +92,12 @@ class Config(Table):
         ranges.
     detector : str
         Name of a detector of :mod:`lowdose.simulation.detectors` that records the
-        electrons; by default they are counted perfectly.
+        electrons, or "own" for that which each image of the set is meant for; by
+        default they are counted perfectly. Its dose is not drawn: the image is
+        electrons per pixel already.
+    detected : float
+        Share of the examples that the detector records; the others, and half of the
+        images that are validated if it is below 1, are counted perfectly.
     known : float
         Share of crops whose noise is told to the network, where it is counting noise.
     validation : float
@@ -110,6 +118,7 @@ class Config(Table):
     contrast_max: float = Field(default=1.0, gt=0)
     typical: float = Field(default=0.0, ge=0, le=1)
     detector: str = ""
+    detected: float = Field(default=1.0, ge=0, le=1)
     known: float = Field(default=1.0, ge=0, le=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
 
@@ -161,9 +170,8 @@ class Simulation:
         self._config, self._setting, self._learnt = config, setting, learnt
         # Decompressing an image takes as long as all that is done to a crop of it.
         self._images: Kept[Image] = Kept(learnt.__getitem__, lambda image: image.nbytes)
-        self._detector: Detector | None = None
-        if config.detector:
-            self._detector = detector(config.detector)
+        if config.detector and config.detector != OWN:
+            detector(config.detector)  # raises where there is none of that name
         self._resampler: Resampler | None = None
         if config.sampling is not None:
             self._resampler = Resampler(
@@ -186,14 +194,15 @@ class Simulation:
         else:
             image = rate = self._crop(self._images[number], rng)
         dose = self._dose(rng, typical=typical)
-        noisy, noise = self._expose(rate * dose, rng)
+        camera = self._camera(self._learnt, number, rng)
+        noisy, noise = _expose(rate * dose, camera, rng)
         told = rng.uniform() < self._config.known
         return Example(
             noisy=noisy[None],
             measures=measured(
                 noisy, self._setting.normalisation, noise if told else None
             ),
-            target=(image * dose * self._gain).astype(np.float32),
+            target=_counts(image * dose, camera),
             name=f"image {number} of {self._learnt.path.name}, dose x {dose:.3g}",
         )
 
@@ -210,9 +219,17 @@ class Simulation:
         noisy, clean, measures = self._sets[0]
         return Sample(noisy=noisy[None], measures=measures, clean=clean)
 
-    @property
-    def _gain(self) -> float:
-        return self._detector.gain if self._detector is not None else 1.0
+    def _camera(
+        self, dataset: Dataset, number: int, rng: Random, *, share: float | None = None
+    ) -> Detector | None:
+        """Return what records an image of a set; None for perfect counting."""
+        name = self._config.detector
+        detected = self._config.detected if share is None else share
+        if not name or (detected < 1 and rng.uniform() >= detected):
+            return None
+        found = dataset.detector_of(number) if name == OWN else detector(name)
+        # Counts, of the electrons that were drawn here.
+        return dataclasses.replace(found, dose=None, rescale="none")
 
     def _source_side(self, shape: tuple[int, int]) -> int:
         """Return the side of what is magnified and turned into a crop [px]."""
@@ -262,11 +279,6 @@ class Simulation:
             low, high = max(low, 0.5), min(high, 2.0)
         return math.exp(rng.uniform(math.log(low), math.log(high)))
 
-    def _expose(self, rate: Image, rng: Random) -> tuple[Image, NoiseModel | None]:
-        if self._detector is None:
-            return rng.poisson(rate).astype(np.float32), NoiseModel()
-        return expose(rate, self._detector, rng), None
-
     def _validation_set(self, held: Dataset) -> list[tuple[Image, Image, Measures]]:
         chosen = np.unique(np.linspace(0, len(held) - 1, _VALIDATED).astype(int))
         sets = []
@@ -277,12 +289,29 @@ class Simulation:
             else:
                 clean = rate = held[int(number)][:_SIZE, :_SIZE]
             dose = self._dose(rng, typical=self._config.typical > 0)
-            clean = clean * np.float32(dose)
-            noisy, noise = self._expose(rate * dose, rng)
+            share = 0.5 if 0 < self._config.detected < 1 else None
+            camera = self._camera(held, int(number), rng, share=share)
+            noisy, noise = _expose(rate * dose, camera, rng)
             told = noise if self._config.known > 0 else None
             measures = measured(noisy, self._setting.normalisation, told)
-            sets.append((noisy, (clean * self._gain).astype(np.float32), measures))
+            sets.append((noisy, _counts(clean * dose, camera), measures))
         return sets
+
+
+def _expose(
+    rate: Image, camera: Detector | None, rng: Random
+) -> tuple[Image, NoiseModel | None]:
+    """Record electrons per pixel; also return the noise, where it is counting noise."""
+    if camera is None:
+        return rng.poisson(rate).astype(np.float32), NoiseModel()
+    return expose(rate, camera, rng), None
+
+
+def _counts(electrons: Image, camera: Detector | None) -> Image:
+    """Return what a detector without noise and blur would read."""
+    if camera is not None:
+        electrons = electrons * camera.gain + camera.offset
+    return np.asarray(electrons, np.float32)
 
 
 def iter_open(

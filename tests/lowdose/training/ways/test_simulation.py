@@ -54,6 +54,22 @@ def test_a_detector_takes_the_place_of_perfect_counting(open_way):
     assert example.measures["known"] == 0
 
 
+def test_what_a_detector_reads_is_about_the_target_in_its_counts(open_way):
+    way = open_way(config(detector="scan", dose_min=500.0, dose_max=500.0), patch=64)
+    example = way.example(np.random.default_rng(0))
+    # The gain is 10 and the offset 50; the dose is that of the recipe.
+    assert example.target.mean() == pytest.approx(50 + 10 * 500 * 0.45, rel=0.2)
+    assert example.noisy.mean() == pytest.approx(example.target.mean(), rel=0.02)
+
+
+def test_a_share_of_the_examples_is_recorded_by_the_detector(open_way):
+    way = open_way(config(detector="own", detected=0.0), patch=32)
+    assert way.example(np.random.default_rng(0)).measures["known"] == 1
+    way = open_way(config(detector="scan", detected=0.5), patch=32)
+    known = [way.example(np.random.default_rng(n)).measures["known"] for n in range(40)]
+    assert 10 <= sum(known) <= 30
+
+
 def test_all_scores_with_truth_are_given(open_way):
     way = open_way(config(), patch=32)
     found = way.validate(lambda frames, _: frames[:, 0])
