@@ -9,7 +9,7 @@ SBD::
     python benchmarks/simulation.py --statistics-only --count 16
 
 Of each preset specimens are rendered until `--seconds` have passed, so the cost of all
-five takes about as many times that, and a minute for loading and compiling. Progress
+six takes about as many times that, and a minute for loading and compiling. Progress
 goes to the standard error, so that the tables can be sent to a file.
 """
 
@@ -29,7 +29,11 @@ import numpy as np
 
 from lowdose.simulation import drawn
 from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
-from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+from lowdose.simulation.particle_presets import (
+    movie_preset,
+    sbd_preset,
+    sbd_sharp_preset,
+)
 from lowdose.simulation.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 #: needs.
 WARMING: dict[str, Callable[[], Preset]] = {
     "sbd": lambda: sbd_preset(pixel_size=0.04, size=100),
+    "sbd-sharp": lambda: sbd_sharp_preset(pixel_size=0.04, size=100),
     "graphene": lambda: graphene_preset(pixel_size=0.04, size=12),
     "crystals": lambda: crystals_preset(pixel_size=0.04, size=48),
     "movie": lambda: movie_preset(pixel_size=0.044, size=100, frames=2),

@@ -20,11 +20,12 @@ Simulate a data set: clean images of random specimens, with everything that was 
 about each, in one HDF5 file. Noise is added when the set is used.
 
 presets:
-  sbd       platinum nanoparticles on ceria, HRTEM defocus series
-  graphene  graphene with defects, TEM and ADF-STEM
-  crystals  any crystal at any zone axis, slabs and wedges with amorphous carbon
-  movie     a nanoparticle that drifts and turns while its surface atoms move
-  drawn     shapes and textures without physics; needs no extra
+  sbd        platinum nanoparticles on ceria, HRTEM defocus series
+  sbd-sharp  the same with less vibration: sharper columns
+  graphene   graphene with defects, TEM and ADF-STEM
+  crystals   any crystal at any zone axis, slabs and wedges with amorphous carbon
+  movie      a nanoparticle that drifts and turns while its surface atoms move
+  drawn      shapes and textures without physics; needs no extra
 
 The set depends on preset, count and seed alone, not on the number of workers. Until
 it is complete its parts are in the folder FILE.making; --resume goes on from there,

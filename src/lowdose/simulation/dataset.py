@@ -314,7 +314,7 @@ def open_sample() -> Dataset:
     Returns
     -------
     Dataset
-        16 images of 4 specimens of the preset ``sbd``, seed 0, 192 x 192 px at
+        16 images of 4 specimens of the preset ``sbd-sharp``, seed 0, 192 x 192 px at
         0.0122 nm/px: the middle of the view, at twice the pixel size.
     """
     return Dataset(str(resources.files("lowdose") / "data" / "sample-set.h5"))

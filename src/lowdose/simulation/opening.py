@@ -76,7 +76,7 @@ def open_set(path: Path) -> OpenSet:
     file = open_hdf5(path)
     try:
         _check_kind(file, path)
-        plan = store.Plan(**json.loads(file.attrs["plan"]))
+        plan = store.parse_plan(file.attrs["plan"])
         about = json.loads(file.attrs["about"])
         images = file["images"]
         parameters = tables.read_table(file["parameters"])

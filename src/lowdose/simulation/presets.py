@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Final
 from lowdose.errors import ParameterError, did_you_mean
 from lowdose.simulation import drawn
 from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
-from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+from lowdose.simulation.particle_presets import (
+    movie_preset,
+    sbd_preset,
+    sbd_sharp_preset,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +25,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         preset.name: preset
         for preset in (
             sbd_preset(),
+            sbd_sharp_preset(),
             graphene_preset(),
             crystals_preset(),
             movie_preset(),

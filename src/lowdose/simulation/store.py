@@ -59,6 +59,9 @@ _SOFTWARE: Final = ("abtem", "ase", "numpy", "scipy", "h5py")
 #: Name of the plan in the folder in which a set is made.
 PLAN: Final = "plan.json"
 _LOCK: Final = "lock.json"
+#: Presets that have another name now, and the option by which plans of the preset that
+#: has the old name now are told from theirs.
+_RENAMED: Final = {"sbd": ("sbd-sharp", "vibration")}
 _DEFLATE: Final = 4
 
 
@@ -107,6 +110,34 @@ def make_plan(preset: Preset, *, seed: int, count: int) -> Plan:
         options=dict(preset.options),
         software=software,
     )
+
+
+def parse_plan(text: str) -> Plan:
+    """Return the plan in a JSON text.
+
+    A set that was made by a preset which has another name now, such as one of ``sbd``
+    before that was blurred, has the new name in its plan: its images are those that
+    the preset of the new name makes.
+
+    Parameters
+    ----------
+    text : str
+        Of the file of a set, or the folder in which it is made.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no plan.
+    """
+    plan = Plan(**json.loads(text))
+    name, option = _RENAMED.get(plan.preset, (plan.preset, ""))
+    if option in plan.options:
+        return plan
+    return dataclasses.replace(plan, preset=name)
 
 
 def making(path: Path) -> Path:
@@ -190,7 +221,7 @@ def read_plan(folder: Path) -> Plan | None:
     if not file.exists():
         return None
     try:
-        return Plan(**json.loads(file.read_text("utf-8")))
+        return parse_plan(file.read_text("utf-8"))
     except (ValueError, TypeError) as error:
         msg = f"{file} is damaged. Remove the folder {folder} and begin anew."
         raise FormatError(msg) from error

@@ -157,6 +157,30 @@ def test_resuming_otherwise_than_begun_is_refused(complete, tmp_path):
         make(path, resume=True)
 
 
+def test_older_sets_of_sbd_are_those_of_sbd_sharp(tmp_path):
+    older = dataclasses.replace(SMALL, name="sbd")
+    sharp = dataclasses.replace(SMALL, name="sbd-sharp")
+    options = {**SMALL.options, "vibration": 0.034}
+    now = dataclasses.replace(SMALL, name="sbd", options=options)
+    whole, part = tmp_path / "whole.h5", tmp_path / "part.h5"
+    make(whole, preset=older)
+    job = iter_simulate(older, part, count=6, seed=3)
+    for _ in range(3):
+        next(job)
+    job.close()
+    for path in (whole, part):
+        with pytest.raises(OutputError, match="preset: 'sbd-sharp' there, 'sbd' now"):
+            make(path, preset=now, resume=True)
+    assert make(whole, preset=sharp, resume=True) == []
+    assert "2 of 6 images" in make(part, preset=sharp, resume=True)[0].message
+    for path in (whole, part):
+        with Dataset(path) as dataset:
+            assert dataset.plan.preset == "sbd-sharp"
+    make(tmp_path / "now.h5", preset=now)
+    with Dataset(tmp_path / "now.h5") as dataset:
+        assert dataset.plan.preset == "sbd"
+
+
 def test_a_set_that_is_being_made_is_not_made_twice_nor_opened(tmp_path):
     path = tmp_path / "set.h5"
     job = iter_simulate(SMALL, path, count=6)

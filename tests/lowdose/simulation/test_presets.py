@@ -6,8 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.fft import dctn, idctn
+from scipy.ndimage import gaussian_filter
 
 from lowdose.errors import MissingExtraError, ParameterError
+from lowdose.metrics import psnr
 from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.simulation.detectors import DETECTORS
 from lowdose.simulation.generation import iter_simulate
@@ -17,7 +20,11 @@ pytest.importorskip("ase", reason="needs the extra 'simulate'")
 pytest.importorskip("abtem", reason="needs the extra 'simulate'")
 
 from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
-from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+from lowdose.simulation.particle_presets import (
+    movie_preset,
+    sbd_preset,
+    sbd_sharp_preset,
+)
 
 SBD = sbd_preset(pixel_size=0.02, size=100)
 GOLD = crystals_preset(structure="Au", pixel_size=0.025, size=64)
@@ -29,7 +36,14 @@ def finish(job):
 
 
 def test_every_preset_of_the_command_line_is_there():
-    assert set(PRESETS) == {"sbd", "graphene", "crystals", "movie", "drawn"}
+    assert set(PRESETS) == {
+        "sbd",
+        "sbd-sharp",
+        "graphene",
+        "crystals",
+        "movie",
+        "drawn",
+    }
     assert all(chosen.name == name for name, chosen in PRESETS.items())
 
 
@@ -71,6 +85,67 @@ def test_contrast_and_noise_of_the_preset_sbd_are_those_of_sbd():
     noisy = np.random.default_rng(0).poisson(images)
     psnr = -10 * np.log10(np.mean((noisy - images) ** 2, axis=(1, 2)))
     assert psnr.mean() == pytest.approx(3.56, abs=0.2)
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    """Return the same specimen by ``sbd`` and by ``sbd-sharp``."""
+    return {name: PRESETS[name].render(77, 2, None) for name in ("sbd", "sbd-sharp")}
+
+
+def test_sbd_shows_the_specimens_of_sbd_sharp_with_more_vibration(kinds):
+    ours, sharp = kinds["sbd"], kinds["sbd-sharp"]
+    changed = {"vibration", "contrast_factor"}
+    for blurred, record, image, known in zip(
+        ours.images, ours.records, sharp.images, sharp.records, strict=True
+    ):
+        assert {k for k in record if record[k] != known[k]} == changed
+        assert record["contrast_factor"] == pytest.approx(
+            1.1 * known["contrast_factor"]
+        )
+        further = math.sqrt(record["vibration"] ** 2 - known["vibration"] ** 2)
+        assert further == pytest.approx(0.034)
+        expected = gaussian_filter(image.astype(float), further / record["pixel_size"])
+        expected = 0.45 + 1.1 * (expected - 0.45)
+        inner = slice(30, -30)  # the simulation knows what is beyond the border
+        np.testing.assert_allclose(
+            blurred[inner, inner], expected[inner, inner], atol=1e-4
+        )
+    without = sbd_preset(pixel_size=0.02, size=100, vibration=0, contrast=1)
+    np.testing.assert_array_equal(
+        without.render(1, 0, None).images,
+        sbd_sharp_preset(pixel_size=0.02, size=100).render(1, 0, None).images,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "gaussian", "extremes", "kept"),
+    [
+        # SBD's images: 29.6 dB, 0.337 to 0.634 e-/px, 63 dB.
+        ("sbd", (28.5, 31), ((0.3, 0.4), (0.52, 0.7)), (60, 90)),
+        ("sbd-sharp", (24, 28), ((0.2, 0.35), (0.65, 1)), (35, 55)),
+    ],
+)
+def test_only_sbd_is_as_sharp_as_the_images_of_sbd(
+    name, gaussian, extremes, kept, kinds
+):
+    rendered = kinds[name]
+    (number,) = (
+        n for n, known in enumerate(rendered.records) if known["contrast"] == "white"
+    )
+    frame = rendered.images[number].astype(float)
+    noisy = np.random.default_rng(0).poisson(frame).astype(float)
+    best = max(
+        psnr(gaussian_filter(noisy, sigma), frame, convention="sbd")
+        for sigma in range(2, 9)
+    )
+    assert gaussian[0] < best < gaussian[1]
+    for value, (low, high) in zip((frame.min(), frame.max()), extremes, strict=True):
+        assert low < value < high
+    spectrum = dctn(frame, norm="ortho")
+    spectrum[90:] = spectrum[:, 90:] = 0
+    limited = idctn(spectrum, norm="ortho")
+    assert kept[0] < psnr(limited, frame, convention="sbd") < kept[1]
 
 
 def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):
@@ -126,8 +201,8 @@ def test_the_sample_set_is_what_its_plan_makes():
         assert len(sample) == 16
         assert set(sample.parameters["contrast"]) >= {"white", "intermediate"}
         options = sample.plan.options
-        assert sample.plan.preset == "sbd"
-        rendered = sbd_preset(**options).render(sample.plan.seed, 0, None)
+        assert sample.plan.preset == "sbd-sharp"
+        rendered = sbd_sharp_preset(**options).render(sample.plan.seed, 0, None)
         # Another version of the software may round differently.
         np.testing.assert_allclose(rendered.images[1], sample[1], atol=1e-3)
 
