@@ -4,6 +4,10 @@ As simulation-based denoising (SBD) learns [1]_: flips, magnification by 0.75 to
 rotation by up to 45 degrees, a crop, and Poisson noise of a dose that is a multiple of
 that of the set. Unlike in its code, the magnification is the same along both axes.
 
+A network that sees several frames is shown windows of them: of the movies of a set, or
+of one still image that drifts (:mod:`lowdose.training.ways.windows`). All frames of a
+window are changed alike, each has noise of its own, and the middle one is the target.
+
 References
 ----------
 .. [1] S. Mohan et al., "Deep Denoising for Scientific Discovery: A Case Study in
@@ -22,7 +26,6 @@ from pydantic import Field, model_validator
 
 from lowdose.errors import ParameterError
 from lowdose.noise import NoiseModel
-from lowdose.simulation.dataset import Dataset, open_sample
 from lowdose.simulation.detector import Detector, expose
 from lowdose.simulation.detectors import detector
 from lowdose.training import scores
@@ -38,23 +41,25 @@ from lowdose.training.examples import (
 from lowdose.training.kept import Kept
 from lowdose.training.tables import Table
 from lowdose.training.ways.resampling import Resampler
+from lowdose.training.ways.simulated_sets import SAMPLE, SimulatedSet, open_sets
+from lowdose.training.ways.windows import Windows, shows_movies
 from lowdose.zoo.sampling import Sampling
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from numpy.random import Generator as Random
     from numpy.typing import NDArray
 
     from lowdose.denoiser import Measures
     from lowdose.progress import Progress
+    from lowdose.simulation.dataset import Dataset
+    from lowdose.training.ways.windows import Window
 
     Image = NDArray[np.float32]
 
 #: Images that are validated at most, and their side [px].
 _VALIDATED, _SIZE = 32, 256
-#: Name of the set that comes with the package.
-SAMPLE = "sample"
 #: In place of the name of a detector: that of each image.
 OWN = "own"
 
@@ -64,15 +69,19 @@ class Config(Table):
 
     Parameters
     ----------
-    dataset : str
+    dataset : str or list of str
         File that ``lowdose simulate`` made, or "sample" for the small one that comes
-        with the package.
+        with the package. Several, of still images and of movies, need `sampling`.
+    shares : list of float
+        How often an example is of each of several sets, one against the other; by
+        default equally often.
     conditions : mapping
         Parameters that the images must have, such as ``{thickness = [3, 4]}``: a
         value, a range of numbers, or a list of texts.
     dose_min, dose_max : float
         Multiple of the dose of the set, drawn log-uniformly between these: 1 for its
-        own, n for that of n frames summed (SBD's ``noise_scale``).
+        own, n for that of n frames summed (SBD's ``noise_scale``). Of several sets it
+        is the dose of the first one, per area.
     scale_min, scale_max : float
         Magnification, drawn uniformly; both 1 for none.
     rotation : float
@@ -86,6 +95,11 @@ class Config(Table):
         With `sampling`: largest standard deviation of a further vibration [nm], and
         range of a factor for the contrast against vacuum, so that images are broader
         than those of the set.
+    drift, jitter : float
+        With `sampling`, where the network sees several frames, of sets of still images:
+        the fastest steady drift [nm per frame], and the largest random displacement
+        of a frame either way along each axis [nm]. For each example they are drawn
+        anew, from nothing to these. Movies move by themselves.
     typical : float
         Share of the examples at the dose of the set and the pixel size of `sampling`,
         within a factor of 2 and of 1.1 either way; the others are drawn from the whole
@@ -105,7 +119,8 @@ class Config(Table):
     """
 
     way: Literal["simulation"] = "simulation"
-    dataset: str = SAMPLE
+    dataset: str | list[str] = SAMPLE
+    shares: list[float] = Field(default_factory=list)
     conditions: dict[str, Any] = Field(default_factory=dict)
     dose_min: float = Field(default=1.0, gt=0)
     dose_max: float = Field(default=1.0, gt=0)
@@ -116,6 +131,8 @@ class Config(Table):
     vibration: float = Field(default=0.0, ge=0)
     contrast_min: float = Field(default=1.0, gt=0)
     contrast_max: float = Field(default=1.0, gt=0)
+    drift: float = Field(default=0.0, ge=0)
+    jitter: float = Field(default=0.0, ge=0)
     typical: float = Field(default=0.0, ge=0, le=1)
     detector: str = ""
     detected: float = Field(default=1.0, ge=0, le=1)
@@ -132,9 +149,29 @@ class Config(Table):
         return self
 
     @model_validator(mode="after")
+    def _some_sets(self) -> Self:
+        count = len(self.datasets)
+        if not count:
+            msg = "dataset=[] names no file. Give one at least."
+            raise ValueError(msg)
+        if count > 1 and self.sampling is None:
+            msg = (
+                f"{count} data sets need sampling, which brings them to the same pixel "
+                "sizes. Give it, or name one set."
+            )
+            raise ValueError(msg)
+        if self.shares and (len(self.shares) != count or min(self.shares) <= 0):
+            msg = (
+                f"shares={self.shares} must be a number above 0 for each of the "
+                f"{count} in dataset."
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _one_magnification(self) -> Self:
         if self.sampling is None:
-            alone = {"vibration", "contrast_min", "contrast_max"}
+            alone = {"vibration", "contrast_min", "contrast_max", "drift", "jitter"}
             if given := alone & self.model_fields_set:
                 msg = f"{', '.join(sorted(given))} must come with sampling."
                 raise ValueError(msg)
@@ -152,6 +189,11 @@ class Config(Table):
             raise ValueError(str(error)) from error
         return self
 
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the sets."""
+        return [self.dataset] if isinstance(self.dataset, str) else list(self.dataset)
+
 
 class Simulation:
     """Crops of simulated images (see :class:`lowdose.training.examples.Way`)."""
@@ -165,51 +207,52 @@ class Simulation:
     warnings: tuple[str, ...] = ()
 
     def __init__(
-        self, config: Config, setting: Setting, learnt: Dataset, held: Dataset
+        self, config: Config, setting: Setting, sets: Sequence[SimulatedSet]
     ) -> None:
-        self._config, self._setting, self._learnt = config, setting, learnt
-        # Decompressing an image takes as long as all that is done to a crop of it.
-        self._images: Kept[Image] = Kept(learnt.__getitem__, lambda image: image.nbytes)
+        self._config, self._setting = config, setting
         if config.detector and config.detector != OWN:
             detector(config.detector)  # raises where there is none of that name
-        self._resampler: Resampler | None = None
-        if config.sampling is not None:
-            self._resampler = Resampler(
-                learnt,
-                Sampling.from_table(config.sampling),
-                patch=setting.patch,
-                vibration=config.vibration,
-                contrast=(config.contrast_min, config.contrast_max),
-            )
-        else:
-            self._side = self._source_side(learnt.frame_shape)
-        self._sets = self._validation_set(held)
+        self._sources = [self._source(one) for one in sets]
+        self._shares = [one.share for one in sets]
+        self._sets = self._validation_set()
 
     def example(self, rng: Random) -> Example:
-        """Draw, change and expose a crop."""
-        number = int(rng.integers(len(self._learnt)))
+        """Draw, change and expose a crop, or one of each frame of a window."""
+        source = self._sources[0]
+        if len(self._sources) > 1:
+            source = self._sources[rng.choice(len(self._sources), p=self._shares)]
+        learnt = source.of.learnt
+        number = int(rng.integers(len(learnt)))
         typical = rng.uniform() < self._config.typical
-        if self._resampler is not None:
-            image, rate = self._resampler.crop(number, rng, typical=typical)
+        window = source.windows.draw(number, rng)
+        if source.resampler is not None:
+            images, rates = source.resampler.window(
+                window.numbers,
+                rng,
+                typical=typical,
+                displacements=window.displacements,
+            )
         else:
-            image = rate = self._crop(self._images[number], rng)
+            images = rates = self._crop(source.images[number], rng)[None]
         dose = self._dose(rng, typical=typical)
-        camera = self._camera(self._learnt, number, rng)
-        noisy, noise = _expose(rate * dose, camera, rng)
+        camera = self._camera(learnt, number, rng)
+        noisy, middle, noise = _recorded(
+            rates * (dose * source.of.dose), window, camera, rng
+        )
         told = rng.uniform() < self._config.known
         return Example(
-            noisy=noisy[None],
+            noisy=noisy,
             measures=measured(
-                noisy, self._setting.normalisation, noise if told else None
+                middle, self._setting.normalisation, noise if told else None
             ),
-            target=_counts(image * dose, camera),
-            name=f"image {number} of {self._learnt.path.name}, dose x {dose:.3g}",
+            target=_counts(images[window.middle] * (dose * source.of.dose), camera),
+            name=f"image {number} of {learnt.path.name}, dose x {dose:.3g}",
         )
 
     def validate(self, apply: Apply) -> dict[str, float]:
         """Return scores with the truth, means over images of specimens held out."""
         every = [
-            scores.with_truth(apply(n[None, None], [m]), c[None], n[None])
+            scores.with_truth(apply(n[None], [m]), c[None], n[len(n) // 2][None])
             for n, c, m in self._sets
         ]
         return {key: float(np.mean([one[key] for one in every])) for key in every[0]}
@@ -217,7 +260,35 @@ class Simulation:
     def sample(self) -> Sample:
         """Return an image of a specimen held out."""
         noisy, clean, measures = self._sets[0]
-        return Sample(noisy=noisy[None], measures=measures, clean=clean)
+        return Sample(noisy=noisy, measures=measures, clean=clean)
+
+    def _source(self, one: SimulatedSet) -> _Source:
+        """Return what draws the crops of a set."""
+        config, setting = self._config, self._setting
+        windows, held = (
+            Windows(part, setting.frames, drift=config.drift, jitter=config.jitter)
+            for part in (one.learnt, one.held)
+        )
+        resampler = None
+        if config.sampling is not None:
+            resampler = Resampler(
+                one.learnt,
+                Sampling.from_table(config.sampling),
+                patch=setting.patch,
+                vibration=config.vibration,
+                contrast=(config.contrast_min, config.contrast_max),
+                reach=windows.reach,
+            )
+        else:
+            self._side = self._source_side(one.learnt.frame_shape)
+        return _Source(
+            of=one,
+            # Decompressing an image takes as long as all that is done to a crop of it.
+            images=Kept(one.learnt.__getitem__, lambda image: image.nbytes),
+            windows=windows,
+            held=held,
+            resampler=resampler,
+        )
 
     def _camera(
         self, dataset: Dataset, number: int, rng: Random, *, share: float | None = None
@@ -279,23 +350,61 @@ class Simulation:
             low, high = max(low, 0.5), min(high, 2.0)
         return math.exp(rng.uniform(math.log(low), math.log(high)))
 
-    def _validation_set(self, held: Dataset) -> list[tuple[Image, Image, Measures]]:
-        chosen = np.unique(np.linspace(0, len(held) - 1, _VALIDATED).astype(int))
-        sets = []
-        for number in chosen:
-            rng = np.random.default_rng([self._setting.seed, VALIDATION, int(number)])
-            if self._resampler is not None:
-                clean, rate = self._resampler.whole(held, int(number))
-            else:
-                clean = rate = held[int(number)][:_SIZE, :_SIZE]
-            dose = self._dose(rng, typical=self._config.typical > 0)
-            share = 0.5 if 0 < self._config.detected < 1 else None
-            camera = self._camera(held, int(number), rng, share=share)
-            noisy, noise = _expose(rate * dose, camera, rng)
-            told = noise if self._config.known > 0 else None
-            measures = measured(noisy, self._setting.normalisation, told)
-            sets.append((noisy, _counts(clean * dose, camera), measures))
-        return sets
+    def _validation_set(self) -> list[tuple[Image, Image, Measures]]:
+        """Return noisy frames, the clean middle one, and its measures."""
+        return [
+            self._validated(source, index, int(number))
+            for index, source in enumerate(self._sources)
+            for number in np.unique(
+                np.linspace(
+                    0,
+                    len(source.of.held) - 1,
+                    max(1, round(_VALIDATED * source.of.share)),
+                ).astype(int)
+            )
+        ]
+
+    def _validated(
+        self, source: _Source, index: int, number: int
+    ) -> tuple[Image, Image, Measures]:
+        held, seed = source.of.held, [self._setting.seed, VALIDATION, number]
+        rng = np.random.default_rng([*seed, index] if index else seed)
+        window = source.held.draw(number, rng)
+        if source.resampler is not None:
+            clean, rates = source.resampler.whole_window(
+                held, window.numbers, displacements=window.displacements
+            )
+        else:
+            clean = rates = held[number][None, :_SIZE, :_SIZE]
+        dose = self._dose(rng, typical=self._config.typical > 0) * source.of.dose
+        share = 0.5 if 0 < self._config.detected < 1 else None
+        camera = self._camera(held, number, rng, share=share)
+        noisy, middle, noise = _recorded(rates * dose, window, camera, rng)
+        told = noise if self._config.known > 0 else None
+        measures = measured(middle, self._setting.normalisation, told)
+        return noisy, _counts(clean[window.middle] * dose, camera), measures
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Source:
+    """A set, its windows to learn from and those held out, and what crops it."""
+
+    of: SimulatedSet
+    images: Kept[Image]
+    windows: Windows
+    held: Windows
+    resampler: Resampler | None
+
+
+def _recorded(
+    rates: Image, window: Window, camera: Detector | None, rng: Random
+) -> tuple[Image, Image, NoiseModel | None]:
+    """Record each frame once; return all that are seen, the middle one, and the noise."""
+    frames, noise = [], None
+    for rate in rates:
+        frame, noise = _expose(rate, camera, rng)
+        frames.append(frame)
+    return np.stack([frames[n] for n in window.order]), frames[window.middle], noise
 
 
 def _expose(
@@ -317,27 +426,39 @@ def _counts(electrons: Image, camera: Detector | None) -> Image:
 def iter_open(
     config: Config, setting: Setting
 ) -> Generator[Progress, None, Simulation]:
-    """Open a simulated set (see :func:`lowdose.training.ways.iter_open`)."""
+    """Open simulated sets (see :func:`lowdose.training.ways.iter_open`)."""
     yield from ()
-    setting.refuse_frames("simulation")
-    dataset = open_sample() if config.dataset == SAMPLE else Dataset(config.dataset)
     conditions = {
         key: tuple(value) if _is_range(value) else value
         for key, value in config.conditions.items()
     }
-    if conditions:
-        dataset = dataset.filter(**conditions)
-    if len(dataset.specimens) < 2:
+    moves = config.drift or config.jitter
+    if setting.frames > 1 and config.sampling is None:
         msg = (
-            f"{len(dataset)} images of {len(dataset.specimens)} specimens fulfil "
-            f"data.conditions={config.conditions}; two specimens are needed at least, "
-            "one to learn from and one to validate."
+            f"The network sees {setting.frames} frames; way='simulation' then needs "
+            "data.sampling. Give it, or set the network's option frames=1."
         )
         raise ParameterError(msg)
-    specimens = len(dataset.specimens)
-    share = min(0.5, max(config.validation, 0.51 / specimens))
-    parts = dataset.split({"learn": 1 - share, "validate": share}, seed=setting.seed)
-    return Simulation(config, setting, parts["learn"], parts["validate"])
+    if setting.frames == 1 and moves:
+        msg = (
+            "data.drift and data.jitter are between frames, but the network sees one. "
+            "Set the network's option frames, or leave them out."
+        )
+        raise ParameterError(msg)
+    sets = open_sets(
+        config.datasets,
+        shares=config.shares,
+        conditions=conditions,
+        validation=config.validation,
+        seed=setting.seed,
+    )
+    if moves and all(shows_movies(one.learnt) for one in sets):
+        msg = (
+            "data.drift and data.jitter are for still images, but each set has movies, "
+            "which move by themselves. Leave them out."
+        )
+        raise ParameterError(msg)
+    return Simulation(config, setting, sets)
 
 
 def _is_range(value: object) -> bool:

@@ -43,7 +43,7 @@ def test_without_changes_crops_are_those_of_the_set(open_way):
 
 def test_no_specimen_is_both_learnt_from_and_validated(open_way, monkeypatch):
     way = open_way(config(), patch=32)
-    learnt = set(way._learnt.specimens.tolist())
+    learnt = set(way._sources[0].of.learnt.specimens.tolist())
     assert learnt
     assert learnt < set(open_sample().specimens.tolist())
 
