@@ -1,13 +1,14 @@
 """Which design wins on crystals: networks trained for equal time, as a Markdown table.
 
-Frames of the preset ``sbd`` (Pt on ceria, 0.45 e-/px in vacuum), Poisson counts drawn
-anew at each step. Every design has the same minutes on the same machine, its own batch
-and crop (as large a field of view as it can use), Adam with a warm start and a cosine
-over its time, averaged weights. Test images are of specimens that no design has seen.
+Frames of the preset ``sbd-sharp`` (Pt on ceria, 0.45 e-/px in vacuum), Poisson counts
+drawn anew at each step. Every design has the same minutes on the same machine, its own
+batch and crop (as large a field of view as it can use), Adam with a warm start and a
+cosine over its time, averaged weights. Test images are of specimens that no design has
+seen.
 
 ::
 
-    lowdose simulate sbd -o runs/sbd.h5 --count 1200 --seed 4
+    lowdose simulate sbd-sharp -o runs/sbd.h5 --count 1200 --seed 4
     python benchmarks/designs.py runs/sbd.h5 -o runs/designs --minutes 6
 
 Each row is kept as a JSON file in the folder as soon as it is measured, and a design

@@ -1,9 +1,9 @@
 """Whether evidence is high for columns that are there and low for all others.
 
-Simulated Pt particles on ceria (``lowdose simulate sbd``), 0.45 electrons per pixel in
-vacuum, denoised by a network or a filter. Columns are added to the denoised image by
-hand where the specimen has none, and others are taken out of it; evidence is computed
-from the noisy counts. It prints, and writes as JSON and Markdown:
+Simulated Pt particles on ceria (``lowdose simulate sbd-sharp``), 0.45 electrons per
+pixel in vacuum, denoised by a network or a filter. Columns are added to the denoised
+image by hand where the specimen has none, and others are taken out of it; evidence is
+computed from the noisy counts. It prints, and writes as JSON and Markdown:
 
 * the area under the ROC curve of our evidence for real against invented columns, beside
   SBD's formula on the same images, in all and by place: in vacuum, at the surface of
@@ -15,7 +15,7 @@ from the noisy counts. It prints, and writes as JSON and Markdown:
 
 and draws SBD's likelihood figure and its gradient figure anew.
 
-    lowdose simulate sbd -o sbd.h5 --count 32 --seed 606
+    lowdose simulate sbd-sharp -o sbd.h5 --count 32 --seed 606
     python benchmarks/evidence.py sbd.h5 --denoiser general --pictures docs/images/trust
 
 The pictures need matplotlib, which comes with the extra ``simulate``.

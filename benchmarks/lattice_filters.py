@@ -1,13 +1,13 @@
 """How well filters do on lattices at low dose, at their best: what a network must beat.
 
-Images of a simulated set (of the preset ``sbd``: Pt on ceria, 0.45 e-/px in vacuum) get
-Poisson noise. Every filter is tuned on some images by the truth, over all binnings and
-with and without variance stabilisation, and scored on others, of specimens it was not
-tuned on, as a Markdown table.
+Images of a simulated set (of the preset ``sbd-sharp``: Pt on ceria, 0.45 e-/px in
+vacuum) get Poisson noise. Every filter is tuned on some images by the truth, over all
+binnings and with and without variance stabilisation, and scored on others, of specimens
+it was not tuned on, as a Markdown table.
 
 ::
 
-    lowdose simulate sbd -o runs/sbd.h5 --count 1000 --seed 4
+    lowdose simulate sbd-sharp -o runs/sbd.h5 --count 1000 --seed 4
     python benchmarks/lattice_filters.py runs/sbd.h5
 """
 

@@ -1,15 +1,15 @@
 """Whether PSNR and SSIM see that one atomic column is missing.
 
-Simulated Pt particles on ceria (``lowdose simulate sbd``), 0.45 electrons per pixel in
-vacuum. One column at the surface of the particle is taken out of the denoised image, of
-every frame many times over, one at a time. Reported are
+Simulated Pt particles on ceria (``lowdose simulate sbd-sharp``), 0.45 electrons per
+pixel in vacuum. One column at the surface of the particle is taken out of the denoised
+image, of every frame many times over, one at a time. Reported are
 
 * by how much that changes PSNR and SSIM, beside by how much another exposure does;
 * PSNR and SSIM of the *clean* image without one column: an image that is right but for
   the one thing that the microscopist asks about;
 * what the counts say at that place: the score of the local deviance.
 
-    lowdose simulate sbd -o sbd.h5 --count 32 --seed 606
+    lowdose simulate sbd-sharp -o sbd.h5 --count 32 --seed 606
     python benchmarks/missing_column.py sbd.h5 --picture missing-column.png
 
 The picture needs matplotlib, which comes with the extra ``simulate``.

@@ -1,15 +1,15 @@
 """What working at one sampling gains: the same networks with and without it.
 
-Two tables in Markdown. The first says how much of clean frames of the preset ``sbd``
-is left when blocks of pixels are replaced by samples at their centres and interpolated
-back. In the second each network learns for the same time, once from counts at the full
-0.0061 nm/px and once from sums of about 6 x 6 of them, and then denoises the same whole
-frames of specimens that neither has seen.
+Two tables in Markdown. The first says how much of clean frames of ``sbd-sharp`` is left
+when blocks of pixels are replaced by samples at their centres and interpolated back. In
+the second each network learns for the same time, once from counts at the full 0.0061
+nm/px and once from sums of about 6 x 6 of them, and then denoises the same whole frames
+of specimens that neither has seen.
 
 ::
 
-    lowdose simulate sbd -o runs/sbd-train.h5 --count 2400 --seed 21
-    lowdose simulate sbd -o runs/sbd-test.h5 --count 1600 --seed 77
+    lowdose simulate sbd-sharp -o runs/sbd-train.h5 --count 2400 --seed 21
+    lowdose simulate sbd-sharp -o runs/sbd-test.h5 --count 1600 --seed 77
     python benchmarks/sampling.py runs/sbd-train.h5 runs/sbd-test.h5 -o runs/sampling
 
 Each network learns in the folder given, and goes on there when it was interrupted; one

@@ -9,8 +9,8 @@ few images of SBD that are public; the second has denoisers on them::
 
 Columns of the preset ``sbd-sharp`` are sharper. Vibration is a Gaussian blur of the
 image, so more of it can be added to the frames of such a set, and contrast about the
-vacuum changed. ``--sharp`` does so, in several ways, and denoises those that match: this
-is how the further vibration of the preset ``sbd`` was found. The frames are those of
+vacuum changed. ``--sharp`` does so, in several ways, and denoises those that match. In
+this way the further vibration of the preset ``sbd`` was found. The frames are those of
 ``sbd`` then, but for what is reflected at their borders::
 
     lowdose simulate sbd-sharp -o sharp-test.h5 --count 1600 --seed 77 --workers 2

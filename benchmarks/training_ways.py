@@ -1,8 +1,8 @@
 """The six ways to learn, for the same time, on the same simulated stack.
 
-A platinum nanoparticle on ceria (the preset ``sbd``, 0.45 e-/px in vacuum) is counted
-in 32 frames. Each way learns for the same time with the same fresh network, and then
-denoises every frame by itself:
+A platinum nanoparticle on ceria (the preset ``sbd-sharp``, 0.45 e-/px in vacuum) is
+counted in 32 frames. Each way learns for the same time with the same fresh network, and
+then denoises every frame by itself:
 
 * ``thinning``, ``blind-spot`` and ``noise2noise`` learn from the 32 frames alone;
 * ``simulation``, ``high-dose`` and ``pairs`` learn from clean images of *other*
@@ -15,7 +15,7 @@ specimen does not move), filters with the parameters that are best for the truth
 (:func:`lowdose.filters.tuning.tune_to_truth`), the general model as it is, and, with
 ``--from-general``, thinning that begins with it. PSNR and SSIM are means over frames.
 
-    lowdose simulate sbd --count 1000 --seed 4 -o runs/sbd.h5
+    lowdose simulate sbd-sharp --count 1000 --seed 4 -o runs/sbd.h5
     python benchmarks/training_ways.py --set runs/sbd.h5 --image 10 --minutes 4 \
         -o runs/ways --markdown runs/ways/table.md
 

@@ -61,8 +61,8 @@ def interpolate(
     shift, reproduces cubics, and undoes the blur that averaging over a block is,
     where a cubic spline through block centres leaves it in. It comes as near to
     what was binned as a cosine transform that does the same (16 clean lattices of the
-    preset ``sbd``, peak 1: blocks of 6 px 55.1 and 57.0 dB, of 8 px 44.2 and 44.7 dB,
-    of 10 px 37.3 and 36.4 dB), and unlike that one it is local, so that tiles of a
+    preset ``sbd-sharp``, peak 1: blocks of 6 px 55.1 and 57.0 dB, of 8 px 44.2 and 44.7
+    dB, of 10 px 37.3 and 36.4 dB), and unlike that one it is local, so that tiles of a
     frame do not differ from it.
 
     Parameters

@@ -62,8 +62,8 @@ _FOCAL_SPREAD: Final = (1.8, 2.6)
 #: point spread of the camera. All act on the intensity alike, and are one Gaussian
 #: here; with the vibration of the lens it is 0.037 to 0.038 nm, usual for microscopes.
 _FURTHER_VIBRATION: Final = 0.034
-#: Factor of the contrast that goes with it: the Stobbs factor that suits sharp images is
-#: a little too strong for blurred ones, whose columns are lower by the blur itself.
+#: Factor of the contrast that goes with it: the Stobbs factor that suits sharp images
+#: is a little too strong for blurred ones, whose columns the blur itself lowers.
 _CONTRAST_GAIN: Final = 1.1
 #: Size of the view [nm], a little more than the image.
 _VIEW: Final = 4.4
