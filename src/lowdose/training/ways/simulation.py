@@ -399,7 +399,7 @@ class _Source:
 def _recorded(
     rates: Image, window: Window, camera: Detector | None, rng: Random
 ) -> tuple[Image, Image, NoiseModel | None]:
-    """Record each frame once; return all that are seen, the middle one, and the noise."""
+    """Record each frame once; return what is seen, the middle frame, and the noise."""
     frames, noise = [], None
     for rate in rates:
         frame, noise = _expose(rate, camera, rng)
