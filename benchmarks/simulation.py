@@ -9,7 +9,7 @@ SBD::
     python benchmarks/simulation.py --statistics-only --count 16
 
 Of each preset specimens are rendered until `--seconds` have passed, so the cost of all
-six takes about as many times that, and a minute for loading and compiling. Progress
+seven takes about as many times that, and a minute for loading and compiling. Progress
 goes to the standard error, so that the tables can be sent to a file.
 """
 
@@ -35,6 +35,7 @@ from lowdose.simulation.particle_presets import (
     sbd_sharp_preset,
 )
 from lowdose.simulation.presets import PRESETS
+from lowdose.simulation.stem_presets import stem_crystals_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ WARMING: dict[str, Callable[[], Preset]] = {
     "sbd-sharp": lambda: sbd_sharp_preset(pixel_size=0.04, size=100),
     "graphene": lambda: graphene_preset(pixel_size=0.04, size=12),
     "crystals": lambda: crystals_preset(pixel_size=0.04, size=48),
+    "stem-crystals": lambda: stem_crystals_preset(pixel_size=0.04, size=48),
     "movie": lambda: movie_preset(pixel_size=0.044, size=100, frames=2),
     "drawn": lambda: drawn.preset(size=32),
 }

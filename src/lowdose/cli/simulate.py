@@ -20,12 +20,13 @@ Simulate a data set: clean images of random specimens, with everything that was 
 about each, in one HDF5 file. Noise is added when the set is used.
 
 presets:
-  sbd        platinum nanoparticles on ceria, HRTEM defocus series
-  sbd-sharp  the same with less vibration: sharper columns
-  graphene   graphene with defects, TEM and ADF-STEM
-  crystals   any crystal at any zone axis, slabs and wedges with amorphous carbon
-  movie      a nanoparticle that drifts and turns while its surface atoms move
-  drawn      shapes and textures without physics; needs no extra
+  sbd            platinum nanoparticles on ceria, HRTEM defocus series
+  sbd-sharp      the same with less vibration: sharper columns
+  graphene       graphene with defects, TEM and ADF-STEM
+  crystals       any crystal at any zone axis, slabs and wedges, amorphous carbon
+  stem-crystals  the same, sheets and graphene by ADF-STEM, with errors of the scan
+  movie          a nanoparticle that drifts and turns while its surface atoms move
+  drawn          shapes and textures without physics; needs no extra
 
 The set depends on preset, count and seed alone, not on the number of workers. Until
 it is complete its parts are in the folder FILE.making; --resume goes on from there,
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--structure",
         metavar="FILE",
-        help="crystals only: a CIF or other file that ase reads",
+        help="crystals and stem-crystals: a CIF or other file that ase reads",
     )
     parser.add_argument(
         "--cache", metavar="DIR", help="folder to keep exit waves in, for later sets"

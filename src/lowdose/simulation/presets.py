@@ -13,6 +13,7 @@ from lowdose.simulation.particle_presets import (
     sbd_preset,
     sbd_sharp_preset,
 )
+from lowdose.simulation.stem_presets import stem_crystals_preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,18 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             sbd_sharp_preset(),
             graphene_preset(),
             crystals_preset(),
+            stem_crystals_preset(),
             movie_preset(),
             drawn.preset(),
         )
     }
 )
+
+#: Those that take a structure of one's own.
+_OF_ANY_STRUCTURE: Final = {
+    "crystals": crystals_preset,
+    "stem-crystals": stem_crystals_preset,
+}
 
 
 def preset(name: str, *, structure: str | None = None) -> Preset:
@@ -43,8 +51,8 @@ def preset(name: str, *, structure: str | None = None) -> Preset:
     name : str
         Such as ``"sbd"``.
     structure : str, optional
-        For ``"crystals"``: a CIF or another file that ase reads, or the name of a
-        structure.
+        For ``"crystals"`` and ``"stem-crystals"``: a CIF or another file that ase
+        reads, or the name of a structure.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def preset(name: str, *, structure: str | None = None) -> Preset:
         raise ParameterError(msg)
     if structure is None:
         return PRESETS[name]
-    if name != "crystals":
-        msg = f"The preset {name!r} has its own specimens; only crystals takes others."
+    if name not in _OF_ANY_STRUCTURE:
+        takers = " and ".join(_OF_ANY_STRUCTURE)
+        msg = f"The preset {name!r} has its own specimens; only {takers} take others."
         raise ParameterError(msg)
-    return crystals_preset(structure=structure)
+    return _OF_ANY_STRUCTURE[name](structure=structure)

@@ -70,6 +70,7 @@ UNITS: Final = {
     "window": "nm",
     "jitter": "nm",
     "line_jitter": "nm",
+    "displacement": "nm",
     "drift_y": "nm",
     "drift_x": "nm",
     "row_noise": "counts",

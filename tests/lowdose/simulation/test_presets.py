@@ -41,6 +41,7 @@ def test_every_preset_of_the_command_line_is_there():
         "sbd-sharp",
         "graphene",
         "crystals",
+        "stem-crystals",
         "movie",
         "drawn",
     }
@@ -50,7 +51,7 @@ def test_every_preset_of_the_command_line_is_there():
 def test_misspelt_presets_and_structures_out_of_place_are_explained(tmp_path):
     with pytest.raises(ParameterError, match="Did you mean 'graphene'"):
         preset("graphen")
-    with pytest.raises(ParameterError, match="only crystals takes others"):
+    with pytest.raises(ParameterError, match="only crystals and stem-crystals take"):
         preset("sbd", structure="SrTiO3")
 
 

@@ -3,6 +3,7 @@
 from lowdose.simulation.imaging.beam import Beam
 from lowdose.simulation.imaging.exit_wave import ExitWave, exit_wave
 from lowdose.simulation.imaging.hrtem import hrtem
+from lowdose.simulation.imaging.incoherent import incoherent_adf
 from lowdose.simulation.imaging.optics import Optics
 from lowdose.simulation.imaging.scan import Scan
 from lowdose.simulation.imaging.scan_errors import ScanErrors, distort_scan
@@ -17,5 +18,6 @@ __all__ = [
     "distort_scan",
     "exit_wave",
     "hrtem",
+    "incoherent_adf",
     "stem",
 ]

@@ -13,7 +13,11 @@ from lowdose.simulation.specimens.particle_model import (
     particle_model,
 )
 from lowdose.simulation.specimens.specimen import Field, Specimen, make_atoms
-from lowdose.simulation.specimens.structures import list_structures, unit_cell
+from lowdose.simulation.specimens.structures import (
+    list_sheets,
+    list_structures,
+    unit_cell,
+)
 
 __all__ = [
     "CrystalParameters",
@@ -26,6 +30,7 @@ __all__ = [
     "assemble",
     "crystal",
     "graphene",
+    "list_sheets",
     "list_structures",
     "make_atoms",
     "nanoparticle",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,9 +123,17 @@ class Specimen:
             "kind": self.kind,
             "seed": self.seed,
             "atoms": len(self.atoms),
-            "formula": self.atoms.get_chemical_formula() if len(self.atoms) else "",
+            "formula": _formula(self.atoms),
             **flat(self.parameters),
         }
+
+
+def _formula(atoms: Atoms) -> str:
+    """Return the formula by Hill; ase's own way there takes long for many atoms."""
+    from ase.formula import Formula
+
+    counts = Counter(atoms.get_chemical_symbols())
+    return str(Formula.from_dict(counts).format("hill")) if counts else ""
 
 
 def flat(parameters: Any) -> dict[str, Any]:

@@ -37,9 +37,23 @@ _TABLE: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[float, ...]]]] = {
     "SrTiO3": ("perovskite", ("Sr", "Ti", "O"), (0.3905,)),
     "TiO2": ("rutile", ("Ti", "O"), (0.45937, 0.29587)),
 }
+#: Sheets of one layer, as those above: a, and the height of the cell, most of which is
+#: empty, so that a slab of 1 nm holds one layer however it is tilted. Sulphides and
+#: selenides of molybdenum: K. D. Bronsema, J. L. de Boer, F. Jellinek, Z. Anorg. Allg.
+#: Chem. 540, 15 (1986), doi:10.1002/zaac.19865400904; of tungsten: W. J. Schutte, J. L.
+#: de Boer, F. Jellinek, J. Solid State Chem. 70, 207 (1987),
+#: doi:10.1016/0022-4596(87)90057-0; BN: Wyckoff.
+_SHEETS: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[float, ...]]]] = {
+    "MoS2": ("trigonal", ("Mo", "S"), (0.3160, 2.0)),
+    "MoSe2": ("trigonal", ("Mo", "Se"), (0.3289, 2.0)),
+    "WS2": ("trigonal", ("W", "S"), (0.3153, 2.0)),
+    "WSe2": ("trigonal", ("W", "Se"), (0.3282, 2.0)),
+    "BN": ("honeycomb", ("B", "N"), (0.2504, 2.0)),
+}
 _FCC: Final = ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))
 _U: Final = 0.3053  # of the oxygen in rutile
 _THIRD: Final = 1 / 3
+_ABOVE: Final = 0.16 / 2.0  # of sulphur or selenium over the metal, in cells
 
 #: Prototype -> for each element its fractional coordinates.
 _BASES: Final[Mapping[str, tuple[tuple[tuple[float, ...], ...], ...]]] = {
@@ -70,8 +84,13 @@ _BASES: Final[Mapping[str, tuple[tuple[tuple[float, ...], ...], ...]]] = {
             (0.5 - _U, 0.5 + _U, 0.5),
         ),
     ),
+    "trigonal": (
+        ((_THIRD, 2 * _THIRD, 0),),
+        ((2 * _THIRD, _THIRD, _ABOVE), (2 * _THIRD, _THIRD, -_ABOVE)),
+    ),
+    "honeycomb": (((_THIRD, 2 * _THIRD, 0),), ((2 * _THIRD, _THIRD, 0),)),
 }
-_HEXAGONAL: Final = {"hcp", "wurtzite"}
+_HEXAGONAL: Final = {"hcp", "wurtzite", "trigonal", "honeycomb"}
 
 #: Zone axes along which each prototype shows separate columns.
 ZONE_AXES: Final[Mapping[str, tuple[tuple[int, int, int], ...]]] = MappingProxyType(
@@ -85,13 +104,23 @@ ZONE_AXES: Final[Mapping[str, tuple[tuple[int, int, int], ...]]] = MappingProxyT
         "fluorite": ((0, 0, 1), (1, 1, 0), (1, 1, 1)),
         "perovskite": ((0, 0, 1), (1, 1, 0), (1, 1, 1)),
         "rutile": ((0, 0, 1), (1, 0, 0), (1, 1, 0)),
+        "trigonal": ((0, 0, 1),),
+        "honeycomb": ((0, 0, 1),),
     }
 )
 
 
 def list_structures() -> list[str]:
-    """Return the names of the structures that need no file."""
+    """Return the names of the crystals that need no file."""
     return sorted(_TABLE)
+
+
+def list_sheets() -> list[str]:
+    """Return the names of the two-dimensional crystals that need no file.
+
+    A slab of 1 nm along [001] is one layer, in the middle of the slab.
+    """
+    return sorted(_SHEETS)
 
 
 def zone_axes(name: str) -> tuple[tuple[int, int, int], ...]:
@@ -111,8 +140,8 @@ def unit_cell(structure: str) -> Atoms:
     Parameters
     ----------
     structure : str
-        A name from :func:`list_structures`, or the path of a file that ase can read:
-        CIF, POSCAR, XYZ with a cell, and many more.
+        A name from :func:`list_structures` or :func:`list_sheets`, or the path of a
+        file that ase can read: CIF, POSCAR, XYZ with a cell, and many more.
 
     Returns
     -------
@@ -132,9 +161,8 @@ def unit_cell(structure: str) -> Atoms:
         If ase is not installed.
     """
     ase = import_ase()
-    if structure not in _TABLE and not _looks_like_path(structure):
-        _entry(structure)
-    if structure in _TABLE:
+    named = structure in _TABLE or structure in _SHEETS
+    if named or not _looks_like_path(structure):
         prototype, elements, constants = _entry(structure)
         sites = _BASES[prototype]
         symbols = [e for e, part in zip(elements, sites, strict=True) for _ in part]
@@ -147,13 +175,14 @@ def unit_cell(structure: str) -> Atoms:
 
 
 def _entry(name: str) -> tuple[str, tuple[str, ...], tuple[float, ...]]:
-    if name not in _TABLE:
+    known = {**_TABLE, **_SHEETS}
+    if name not in known:
         msg = (
-            f"There is no structure {name!r}. {did_you_mean(name, _TABLE)} Or give the "
+            f"There is no structure {name!r}. {did_you_mean(name, known)} Or give the "
             "path of a file, such as a CIF."
         )
         raise ParameterError(msg)
-    return _TABLE[name]
+    return known[name]
 
 
 def _looks_like_path(text: str) -> bool:

@@ -14,6 +14,7 @@ from lowdose.simulation.specimens import (
     assemble,
     crystal,
     graphene,
+    list_sheets,
     nanoparticle,
     particle_model,
 )
@@ -234,6 +235,24 @@ def test_the_zone_axis_lies_along_the_beam():
     column = np.linalg.norm(positions[:, :2] - first[:2], axis=1) < 0.01
     spacing = np.diff(np.sort(positions[column, 2]))
     np.testing.assert_allclose(spacing, 4.0786 / np.sqrt(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", list_sheets())
+def test_a_slab_of_a_sheet_is_one_layer_of_whole_cells(name):
+    sheet = crystal(
+        CrystalParameters(
+            structure=name, thickness=1.0, tilt_x=2.0, field_height=3, field_width=3
+        ),
+        seed=1,
+    )
+    height = sheet.atoms.positions[:, 2]
+    # Two layers would be 2 nm apart.
+    assert np.ptp(height) < 10 * (0.32 + 4.4 * np.sin(np.radians(2.0))) + 1e-6
+    symbols = sheet.atoms.get_chemical_symbols()
+    metal = count(sheet, symbols[0])
+    others = len(symbols) - metal
+    per_metal = 1 if name == "BN" else 2
+    assert others / metal == pytest.approx(per_metal, rel=0.05)
 
 
 def test_a_wedge_leaves_vacuum_and_grows_thicker():
