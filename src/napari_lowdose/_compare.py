@@ -108,7 +108,8 @@ class Comparison(QObject):
         grid.stride = 1 if noisy_below else -1
         grid.enabled = True
         grid.events.enabled.connect(self._on_grid)
-        viewer.layers.events.removed.connect(self._on_removed)
+        # Last: a widget that is open makes the context of the canvas current first.
+        viewer.layers.events.removing.connect(self._on_removing, position="last")
         self.changed.emit(True)
 
     def leave(self) -> None:
@@ -117,9 +118,8 @@ class Comparison(QObject):
         viewer = self._ref()
         if before is None or viewer is None:
             return
-        grid = viewer.canvas.grid
-        grid.events.enabled.disconnect(self._on_grid)
-        viewer.layers.events.removed.disconnect(self._on_removed)
+        viewer.layers.events.removing.disconnect(self._on_removing)
+        self._put_grid_back(viewer, before)
         self._links.close()
         for layer in viewer.layers:
             uid = str(layer.unique_id)
@@ -128,20 +128,38 @@ class Comparison(QObject):
             if uid in before.named:
                 layer.name_overlay.visible = before.named[uid]
             layer.visible = before.visible.get(uid, layer.visible)
-        # Last: with the grid off again, nothing of the above is drawn twice.
+        self.changed.emit(False)
+
+    def _put_grid_back(self, viewer: ViewerModel, before: _Before) -> None:
+        """Make the grid what it was; to do it twice is to do it once.
+
+        When the shape of the grid changes while it is on, as it does too when all
+        layers are hidden or removed, napari (0.9) makes a new one and keeps the former
+        for as long as the viewer lives: more than 1 MiB with its shaders. So the grid
+        is switched off before anything else, and the next comparison finds it in the
+        shape that it needs.
+        """
+        grid = viewer.canvas.grid
+        grid.events.enabled.disconnect(self._on_grid)
+        if not before.grid["enabled"]:
+            grid.enabled = False
         for key in ("shape", "stride", "spacing", "enabled"):
             setattr(grid, key, before.grid[key])
-        self.changed.emit(False)
 
     def _on_grid(self) -> None:
         viewer = self._ref()
         if viewer is not None and not viewer.canvas.grid.enabled:
             self.leave()
 
-    def _on_removed(self) -> None:
-        # Not at once: napari is about to take the layer off its canvas, and a grid that
-        # is switched off meanwhile leaves a canvas which crashes when it is drawn.
-        if self._broken():
+    def _on_removing(self, event: Any) -> None:
+        viewer, before = self._ref(), self._before
+        if viewer is None or before is None:
+            return
+        if str(viewer.layers[event.index].unique_id) in self._pair:
+            # While the layer is still there: from here to the next event the canvas is
+            # not whole, and would crash when it is drawn. The rest is put back after
+            # that, so that layers which are about to go too are not shown again.
+            self._put_grid_back(viewer, before)
             QTimer.singleShot(0, self._leave_if_broken)
 
     def _leave_if_broken(self) -> None:

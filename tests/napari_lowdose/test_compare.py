@@ -105,12 +105,48 @@ def test_leaving_the_grid_by_naparis_button_ends_the_comparison(viewer):
 def test_removing_one_of_the_two_ends_the_comparison(viewer, name, until):
     before = _state(viewer)
     comparison = _enter(viewer)
+    grids = []
+    viewer.layers.events.removed.connect(
+        lambda: grids.append(viewer.canvas.grid.enabled)
+    )
     viewer.layers.remove(viewer.layers[name])
-    # Not during the removal: napari's canvas would not survive it.
-    assert viewer.canvas.grid.enabled
+    # Not between two events of a removal: napari's canvas would not survive it.
+    assert grids == [False]
     until(lambda: not comparison.active)
     before["layers"] = [x for x in before["layers"] if x[0] != name]
     assert _state(viewer) == before
+
+
+def test_layers_that_are_all_removed_are_not_shown_once_more(viewer, until):
+    comparison = _enter(viewer)
+    shown = []
+    viewer.layers["other"].events.visible.connect(shown.append)
+    viewer.layers.clear()
+    until(lambda: not comparison.active)
+    assert shown == []
+    assert not viewer.canvas.grid.enabled
+
+
+def test_the_grid_has_one_shape_for_as_long_as_it_is_on(viewer, until):
+    # Of every other shape napari would keep a grid for good.
+    shapes = set()
+
+    def look():
+        if viewer.canvas.grid.enabled:
+            shapes.add(viewer.canvas.grid.actual_shape(viewer.layers))
+
+    viewer.layers["other"].visible = False
+    for event in (
+        viewer.canvas.grid.events,
+        viewer.layers.events.removed,
+        *(layer.events.visible for layer in viewer.layers),
+    ):
+        event.connect(look)
+    _enter(viewer).leave()
+    comparison = _enter(viewer)
+    viewer.layers.clear()
+    until(lambda: not comparison.active)
+    assert shapes == {(1, 2)}
 
 
 def test_removing_another_layer_does_not(viewer):

@@ -11,6 +11,7 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtGui import QOpenGLContext
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 
+from napari_lowdose._compare import comparison_of
 from napari_lowdose.widgets import preview as preview_module
 
 pytestmark = pytest.mark.gl
@@ -195,6 +196,33 @@ def test_comparing_in_a_real_window_puts_everything_back(
     let_events_run()
     assert not viewer.canvas.grid.enabled
     assert [(x.name, x.visible, x.contrast_limits) for x in viewer.layers] == before
+
+
+@pytest.mark.parametrize("end", ["button", "removed", "cleared"])
+def test_comparing_again_and_again_keeps_nothing_of_the_canvas(
+    open_viewer, noisy, let_events_run, end
+):
+    from vispy.scene.widgets import Grid
+
+    viewer = open_viewer()
+    comparison = comparison_of(viewer)
+    grids = []
+    for _ in range(4):
+        viewer.layers.clear()
+        pair = [viewer.add_image(noisy) for _ in range(2)]
+        comparison.enter(*pair)
+        let_events_run(10)
+        if end == "button":
+            comparison.leave()
+        elif end == "removed":
+            viewer.layers.remove(pair[0])
+        else:
+            viewer.layers.clear()
+        let_events_run(10)
+        assert not comparison.active
+        gc.collect()
+        grids.append(sum(isinstance(thing, Grid) for thing in gc.get_objects()))
+    assert grids == grids[:1] * len(grids)
 
 
 def test_closing_the_window_while_comparing_raises_nothing(
