@@ -88,6 +88,9 @@ class TrainingConfig(Table):
         Whether the model is the average of the last step or of the best validation.
     precision : {"bfloat16", "float32"}
         Arithmetic of the forward and backward pass.
+    weights : {"float32", "float16"}
+        How the model is kept in its file. float16 halves it, at an error of 2^-11 of
+        each weight.
 
     References
     ----------
@@ -122,6 +125,7 @@ class TrainingConfig(Table):
     patience_to_stop: int = Field(default=0, ge=0)
     keep: Literal["last", "best"] = "last"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
+    weights: Literal["float32", "float16"] = "float32"
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

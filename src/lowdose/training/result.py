@@ -121,6 +121,7 @@ def write_result(
             normalisation=settings.normalisation,
             training=training,
             extra=_sampling_of(recipe) | dict(recipe.card),
+            halved=recipe.training.weights == "float16",
         )
         if (folder / CURVE).exists():
             shutil.copyfile(folder / CURVE, model / CURVE)

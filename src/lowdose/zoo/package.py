@@ -8,9 +8,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
+import torch
 from safetensors.torch import save_file
 
 from lowdose import networks
+from lowdose.errors import ParameterError
 from lowdose.networks.footprint import working_memory
 from lowdose.networks.reach import measure_halo
 from lowdose.zoo.cards import CARD, FORMAT, WEIGHTS
@@ -43,6 +45,7 @@ def save_model(
     training: Mapping[str, Any],
     normalisation: str = "mean-and-noise",
     extra: Mapping[str, Any] | None = None,
+    halved: bool = False,
 ) -> Path:
     """Write a model folder that :func:`lowdose.zoo.load_model` takes.
 
@@ -61,16 +64,25 @@ def save_model(
     extra : mapping, optional
         Further tables of the card. What its table ``input`` says goes before what is
         measured of the network: such as ``tile``, ``overlap`` and ``views``.
+    halved : bool, optional
+        Keep the weights as float16: half of the file, at an error of 2^-11 of each.
 
     Returns
     -------
     Path
         The folder.
+
+    Raises
+    ------
+    ParameterError
+        If the weights are to be float16 but one of them is too large for that.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = folder / WEIGHTS
     part = folder / f".{WEIGHTS}.part"
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    if halved:
+        state = {key: _half(key, value) for key, value in state.items()}
     save_file(state, part)
     sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
     extra = dict(extra or {})
@@ -101,6 +113,20 @@ def save_model(
     os.replace(part, weights)
     os.replace(card_part, folder / CARD)
     return folder
+
+
+def _half(key: str, value: torch.Tensor) -> torch.Tensor:
+    """Return weights in half precision; whole numbers as they are."""
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    if not torch.isfinite(half).all():
+        msg = (
+            f"{key} has weights of up to {value.abs().max():.3g}, which float16 cannot "
+            "hold. Keep this model as float32: training.weights='float32'."
+        )
+        raise ParameterError(msg)
+    return half
 
 
 def describe_input(architecture: str, options: Mapping[str, Any]) -> dict[str, Any]:

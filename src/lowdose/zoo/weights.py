@@ -58,12 +58,17 @@ def load_network(card: ModelCard) -> nn.Module:
         with safe_open(path, framework="pt") as file:
             found = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             _compare(card.name, wanted, found)
-            state = {key: file.get_tensor(key) for key in wanted}
+            state = {key: _whole(file.get_tensor(key)) for key in wanted}
     except SafetensorError as error:
         msg = f"{path} is not a sound safetensors file: {error}. Get it anew."
         raise WeightsError(msg) from error
     network.load_state_dict(state, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Return weights kept in half precision as float32; others as they are."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _verify(path: Path, sha256: str) -> None:

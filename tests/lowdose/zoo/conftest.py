@@ -11,7 +11,9 @@ OPTIONS = {"scales": 2, "base": 4, "residual": True, "conditions": 2}
 def make_model():
     """Return a function that writes a model folder with a small random network."""
 
-    def make(folder, *, name="tiny", sampling=None, inputs=None, **options):
+    def make(
+        folder, *, name="tiny", sampling=None, inputs=None, halved=False, **options
+    ):
         torch.manual_seed(0)
         options = {**OPTIONS, **options}
         return save_model(
@@ -28,6 +30,7 @@ def make_model():
                 **({} if sampling is None else {"sampling": sampling}),
                 **({} if inputs is None else {"input": inputs}),
             },
+            halved=halved,
         )
 
     return make

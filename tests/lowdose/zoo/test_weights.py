@@ -107,3 +107,43 @@ def test_a_huge_card_is_not_read(make_model, tmp_path):
         file.write("#" * 1_100_000)
     with pytest.raises(WeightsError, match="longer than"):
         zoo.load_model(folder)
+
+
+def test_weights_kept_in_half_precision_are_float32_in_use(make_model, tmp_path):
+    import numpy as np
+
+    whole, half = make_model(tmp_path / "a"), make_model(tmp_path / "b", halved=True)
+    sizes = [(f / "weights.safetensors").stat().st_size for f in (whole, half)]
+    assert sizes[1] < 0.75 * sizes[0]  # the header stays as it is
+    counts = np.random.default_rng(0).poisson(5, (1, 1, 32, 32)).astype(np.float32)
+    results = []
+    for folder in (whole, half):
+        denoiser = zoo.load_model(folder)
+        assert all(p.dtype == torch.float32 for p in denoiser._network.parameters())
+        results.append(
+            denoiser.denoise_patches(counts, [denoiser.measure(counts[0, 0])])
+        )
+    assert 0 < np.abs(results[1] - results[0]).max() < 0.01 * counts.std()
+
+
+def test_weights_too_large_for_half_precision_are_refused(tmp_path):
+    from lowdose.errors import ParameterError
+    from lowdose.zoo.package import save_model
+
+    network = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        network.weight.fill_(1e6)
+    with pytest.raises(ParameterError, match="weight has weights of up to 1e\\+06"):
+        save_model(
+            tmp_path / "m",
+            network,
+            name="m",
+            title="",
+            summary="",
+            licence="CC0-1.0",
+            architecture="unet2",
+            options={},
+            training={},
+            halved=True,
+        )
+    assert not (tmp_path / "m" / "card.toml").exists()
