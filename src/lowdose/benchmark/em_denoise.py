@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from lowdose.benchmark.study import Denoise
     from lowdose.simulation.detector import Detector
 
-#: The preset whose images have detectors of their own, and the one of all others.
-_PRESET: Final = "graphene"
+#: The presets whose images have detectors of their own, and the one of all others.
+_PRESETS: Final = ("graphene", "graphene-quick")
 _DETECTOR: Final = "em-graphene"
 _SHOWN: Final = 2
 
@@ -138,7 +138,7 @@ class GrapheneStudy:
     def graphene(self) -> bool:
         """Whether the images are of graphene, with detectors of their own."""
         pool = self.pool
-        return isinstance(pool, SimulatedPool) and pool.dataset.plan.preset == _PRESET
+        return isinstance(pool, SimulatedPool) and pool.dataset.plan.preset in _PRESETS
 
     def _detector(self, number: int) -> Detector:
         if self.graphene:

@@ -23,6 +23,7 @@ presets:
   sbd            platinum nanoparticles on ceria, HRTEM defocus series
   sbd-sharp      the same with less vibration: sharper columns
   graphene       graphene with defects, TEM and ADF-STEM
+  graphene-quick the same, ADF-STEM by the linear model: seconds instead of minutes
   crystals       any crystal at any zone axis, slabs and wedges, amorphous carbon
   stem-crystals  the same, sheets and graphene by ADF-STEM, with errors of the scan
   movie          a nanoparticle that drifts and turns while its surface atoms move

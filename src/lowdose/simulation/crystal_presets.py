@@ -1,4 +1,4 @@
-"""The presets ``graphene`` and ``crystals``: sheets, slabs and wedges.
+"""The presets ``graphene``, ``graphene-quick`` and ``crystals``.
 
 Graphene after em_graphene_sim, whose energy, lens and detector are not published: those
 here are our own, as are all ranges of ``crystals``.
@@ -21,6 +21,7 @@ from lowdose.simulation.imaging import (
     distort_scan,
     exit_wave,
     hrtem,
+    incoherent_adf,
     stem,
 )
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
@@ -80,6 +81,29 @@ def graphene_preset(*, pixel_size: float = 0.02, size: int = 256) -> Preset:
     )
 
 
+def graphene_quick_preset(*, pixel_size: float = 0.02, size: int = 256) -> Preset:
+    """Return the preset ``graphene-quick``: ADF-STEM by the linear model.
+
+    A sheet of one atom is what the model of incoherent imaging
+    (:mod:`lowdose.simulation.imaging.incoherent`) is right for, and it takes a
+    thousandth of the time.
+
+    Parameters
+    ----------
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+    """
+    return dataclasses.replace(
+        graphene_preset(pixel_size=pixel_size, size=size),
+        name="graphene-quick",
+        title="Graphene with defects, by HRTEM and by linear ADF-STEM",
+        summary="as graphene, STEM by incoherent imaging: quick enough to learn from",
+        render=partial(_render_graphene, pixel_size, size, linear=True),
+    )
+
+
 def crystals_preset(
     *, structure: str | None = None, pixel_size: float = 0.0125, size: int = 384
 ) -> Preset:
@@ -119,7 +143,13 @@ def crystals_preset(
 
 
 def _render_graphene(
-    pixel_size: float, size: int, seed: int, number: int, cache: Path | None
+    pixel_size: float,
+    size: int,
+    seed: int,
+    number: int,
+    cache: Path | None,
+    *,
+    linear: bool = False,
 ) -> Rendering:
     """Image one sheet by either technique, the scan with its errors."""
     rng, own = specimen_rng(seed, number)
@@ -137,13 +167,20 @@ def _render_graphene(
     wider = dataclasses.replace(
         specimen, field=specimen.field.widened(border * pixel_size)
     )
-    undistorted = stem(
-        wider,
-        scan,
-        beam=_SCANNED_BEAM,
-        sampling=pixel_size,
-        shape=(size + 2 * border, size + 2 * border),
-    )
+    shape = (size + 2 * border, size + 2 * border)
+    if linear:
+        undistorted = incoherent_adf(
+            wider,
+            scan,
+            energy=_SCANNED_BEAM.energy,
+            displacement=_SCANNED_BEAM.displacement,
+            sampling=pixel_size,
+            shape=shape,
+        )
+    else:
+        undistorted = stem(
+            wider, scan, beam=_SCANNED_BEAM, sampling=pixel_size, shape=shape
+        )
     errors = ScanErrors.draw(rng)
     scanned = distort_scan(undistorted, pixel_size, errors, rng=rng, border=border)
     # Splines may swing a little below zero beside a bright atom.

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from lowdose.errors import ParameterError, did_you_mean
 from lowdose.simulation import drawn
-from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
+from lowdose.simulation.crystal_presets import (
+    crystals_preset,
+    graphene_preset,
+    graphene_quick_preset,
+)
 from lowdose.simulation.particle_presets import (
     movie_preset,
     sbd_preset,
@@ -28,6 +32,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             sbd_preset(),
             sbd_sharp_preset(),
             graphene_preset(),
+            graphene_quick_preset(),
             crystals_preset(),
             stem_crystals_preset(),
             movie_preset(),

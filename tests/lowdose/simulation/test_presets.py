@@ -19,7 +19,11 @@ from lowdose.simulation.presets import PRESETS, preset
 pytest.importorskip("ase", reason="needs the extra 'simulate'")
 pytest.importorskip("abtem", reason="needs the extra 'simulate'")
 
-from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
+from lowdose.simulation.crystal_presets import (
+    crystals_preset,
+    graphene_preset,
+    graphene_quick_preset,
+)
 from lowdose.simulation.particle_presets import (
     movie_preset,
     sbd_preset,
@@ -40,6 +44,7 @@ def test_every_preset_of_the_command_line_is_there():
         "sbd",
         "sbd-sharp",
         "graphene",
+        "graphene-quick",
         "crystals",
         "stem-crystals",
         "movie",
@@ -244,6 +249,17 @@ def test_a_sheet_is_imaged_by_transmission_and_by_scanning(sheet):
     assert 0 < np.hypot(scanned["drift_y"], scanned["drift_x"]) < 0.15
     assert math.isnan(transmitted["line_jitter"])
     assert sheet[0].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_the_quick_sheet_is_the_same_sheet_scanned_by_the_linear_model(sheet):
+    quick = graphene_quick_preset(pixel_size=0.04, size=12).render(1, 0, None)
+    np.testing.assert_array_equal(quick.images[0], sheet[0])
+    slow, linear = sheet[1], quick.images[1]
+    assert not np.array_equal(slow, linear)
+    assert np.corrcoef(slow.ravel(), linear.ravel())[0, 1] > 0.95
+    known = sheet.record(1)
+    for key in ("defocus", "line_jitter", "row_noise", "detector", "mode"):
+        assert quick.records[1][key] == known[key]
 
 
 def test_scanned_images_are_recorded_with_their_own_noise_of_rows(sheet):
