@@ -45,7 +45,7 @@ def main() -> None:
     """Image every specimen by both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--phonons", type=int, default=4, help="configurations (default: 4)"
+        "--phonons", type=int, default=3, help="configurations (default: 3)"
     )
     parser.add_argument(
         "--cells",
@@ -63,7 +63,7 @@ def main() -> None:
         flush=True,
     )
     sheet = GrapheneParameters(
-        field_height=1.2, field_width=1.2, margin=0.4, dopants=2, dopant="Si"
+        field_height=0.9, field_width=0.9, margin=0.25, dopants=2, dopant="Si"
     )
     report(
         "graphene, Si : C, 80 kV, 30 mrad",
@@ -71,11 +71,11 @@ def main() -> None:
         Scan(
             convergence=30,
             inner=60,
-            outer=150,
+            outer=135,
             source_size=0.02,
             algorithm="multislice",
         ),
-        Beam(energy=80, sampling=0.009, phonons=arguments.phonons, displacement=0.006),
+        Beam(energy=80, sampling=0.01, phonons=arguments.phonons, displacement=0.006),
         ("Si", "C"),
     )
     for count in arguments.cells:
