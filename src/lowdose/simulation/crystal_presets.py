@@ -39,8 +39,13 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 #: Thermal displacement of graphene's atoms along each axis [nm], and configurations.
-_GRAPHENE_BEAM: Final = Beam(energy=80.0, sampling=0.02, phonons=8, displacement=0.006)
-_SCANNED_BEAM: Final = Beam(energy=80.0, sampling=0.009, phonons=1, displacement=0.006)
+_DISPLACEMENT: Final = 0.006
+_GRAPHENE_BEAM: Final = Beam(
+    energy=80.0, sampling=0.02, phonons=8, displacement=_DISPLACEMENT
+)
+_SCANNED_BEAM: Final = Beam(
+    energy=80.0, sampling=0.009, phonons=1, displacement=_DISPLACEMENT
+)
 #: Outer angle of the annular detector [mrad], which that sampling carries, and the
 #: part of the sheet that a probe of 31 mrad sees [nm]. Scanning costs most: these and a
 #: single phonon configuration keep it to about half a minute.
@@ -173,7 +178,7 @@ def _render_graphene(
             wider,
             scan,
             energy=_SCANNED_BEAM.energy,
-            displacement=_SCANNED_BEAM.displacement,
+            displacement=_DISPLACEMENT,
             sampling=pixel_size,
             shape=shape,
         )

@@ -112,6 +112,9 @@ class Config(Table):
     detected : float
         Share of the examples that the detector records; the others, and half of the
         images that are validated if it is below 1, are counted perfectly.
+    even : bool
+        Where the detector has a beam profile: whether the target is lit evenly, so that
+        the network is to undo the profile, or as the profile lights it.
     known : float
         Share of crops whose noise is told to the network, where it is counting noise.
     validation : float
@@ -136,6 +139,7 @@ class Config(Table):
     typical: float = Field(default=0.0, ge=0, le=1)
     detector: str = ""
     detected: float = Field(default=1.0, ge=0, le=1)
+    even: bool = True
     known: float = Field(default=1.0, ge=0, le=1)
     validation: float = Field(default=0.1, gt=0, lt=1)
 
@@ -236,6 +240,7 @@ class Simulation:
             images = rates = self._crop(source.images[number], rng)[None]
         dose = self._dose(rng, typical=typical)
         camera = self._camera(learnt, number, rng)
+        images, rates, camera = self._lit(images, rates, camera, rng)
         noisy, middle, noise = _recorded(
             rates * (dose * source.of.dose), window, camera, rng
         )
@@ -301,6 +306,16 @@ class Simulation:
         found = dataset.detector_of(number) if name == OWN else detector(name)
         # Counts, of the electrons that were drawn here.
         return dataclasses.replace(found, dose=None, rescale="none")
+
+    def _lit(
+        self, images: Image, rates: Image, camera: Detector | None, rng: Random
+    ) -> tuple[Image, Image, Detector | None]:
+        """Light what is recorded and its target alike, where the target is not even."""
+        if self._config.even or camera is None or camera.profile is None:
+            return images, rates, camera
+        shape = (int(rates.shape[-2]), int(rates.shape[-1]))
+        light = camera.profile.draw(shape, rng).astype(np.float32)
+        return images * light, rates * light, dataclasses.replace(camera, profile=None)
 
     def _source_side(self, shape: tuple[int, int]) -> int:
         """Return the side of what is magnified and turned into a crop [px]."""
@@ -379,6 +394,7 @@ class Simulation:
         dose = self._dose(rng, typical=self._config.typical > 0) * source.of.dose
         share = 0.5 if 0 < self._config.detected < 1 else None
         camera = self._camera(held, number, rng, share=share)
+        clean, rates, camera = self._lit(clean, rates, camera, rng)
         noisy, middle, noise = _recorded(rates * dose, window, camera, rng)
         told = noise if self._config.known > 0 else None
         measures = measured(middle, self._setting.normalisation, told)

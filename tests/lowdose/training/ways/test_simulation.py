@@ -62,6 +62,19 @@ def test_what_a_detector_reads_is_about_the_target_in_its_counts(open_way):
     assert example.noisy.mean() == pytest.approx(example.target.mean(), rel=0.02)
 
 
+def test_a_beam_profile_is_undone_by_the_target_or_kept_in_it(open_way):
+    given = {"detector": "em-graphene", "dose_min": 5e4, "dose_max": 5e4}
+    ratios = []
+    for even in (True, False):
+        way = open_way(config(even=even, **given), patch=64)
+        example = way.example(np.random.default_rng(0))
+        alive = example.noisy[0] > 0
+        ratios.append((example.noisy[0] / example.target)[alive])
+    assert ratios[0].std() > 0.05  # dark towards the corners
+    assert ratios[1].std() < 0.02
+    assert ratios[1].mean() == pytest.approx(1, abs=0.01)
+
+
 def test_a_share_of_the_examples_is_recorded_by_the_detector(open_way):
     way = open_way(config(detector="own", detected=0.0), patch=32)
     assert way.example(np.random.default_rng(0)).measures["known"] == 1
