@@ -6,7 +6,10 @@ whose noisy layer is deleted, or whose dock is closed; a live preview that is sw
 while the frame changes; a comparison; a batch of files that ends, is cancelled or
 closed over. Meanwhile a timer looks how long the event loop was away. In the end there
 must have been no exception, there must be no thread more, and memory must not have
-grown from the middle of the rounds on. Needs napari, Qt and OpenGL; without a screen::
+grown from the middle of the rounds on, but for what napari keeps of every layer and
+every progress bar, and for what the C library does not give back at once. The event
+loop is also away while other programs have the cores: its gaps want an idle machine.
+Needs napari, Qt and OpenGL; without a screen::
 
     xvfb-run -a python benchmarks/soak.py --rounds 200             # about 10 min
     xvfb-run -a python benchmarks/soak.py --rounds 200 --denoiser general
