@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from lowdose.parameters import Parameter, Value
     from lowdose.zoo import ModelCard
 
-Group = Literal["pretrained", "classical", "yours"]
+Group = Literal["pretrained", "classical", "baseline", "yours"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,9 @@ class DenoiserInfo:
         Name to load it by.
     title : str
         Name for people, such as ``"Gaussian blur"``.
-    group : {"pretrained", "classical", "yours"}
-        Network that came with the package, filter, or model of the user's own.
+    group : {"pretrained", "classical", "baseline", "yours"}
+        Network that came with the package, filter, network of a publication to compare
+        with, or model of the user's own.
     summary : str
         One sentence: what it does and when to take it.
     reference : str
@@ -103,6 +104,7 @@ def list_denoisers() -> list[DenoiserInfo]:
     return [
         *(info for info in models if info.group == "pretrained"),
         *classical,
+        *(info for info in models if info.group == "baseline"),
         *(info for info in models if info.group == "yours" and info.name not in taken),
     ]
 
@@ -188,12 +190,18 @@ def _of_card(card: ModelCard) -> DenoiserInfo:
     return DenoiserInfo(
         name=card.name,
         title=card.title,
-        group="pretrained" if card.group == "pretrained" else "yours",
+        group=_group(card),
         summary=card.summary,
         reference=card.reference,
         parameters=card.parameters,
         card=card.to_dict(),
     )
+
+
+def _group(card: ModelCard) -> Group:
+    if card.group == "pretrained":
+        return "pretrained"
+    return "baseline" if card.group == "baseline" else "yours"
 
 
 def _of_filter(name: str) -> DenoiserInfo:

@@ -98,18 +98,20 @@ def _everything() -> tuple[str, ...]:
 
 
 def _graphene() -> tuple[str, ...]:
-    return ("gaussian", "median", "tuned:gaussian", "tuned:bm3d", *_pretrained())
+    filters = ("gaussian", "median", "tuned:gaussian", "tuned:bm3d")
+    return (*filters, *_pretrained("baseline"))
 
 
 def _movies() -> tuple[str, ...]:
     return ("tuned:gaussian", "tuned:bm3d", "pca", *_pretrained())
 
 
-def _pretrained() -> tuple[str, ...]:
+def _pretrained(*further: str) -> tuple[str, ...]:
+    """Return the networks of the package, and those of further groups."""
     from lowdose import catalogue
 
     known = catalogue.list_denoisers()
-    return tuple(info.name for info in known if info.group == "pretrained")
+    return tuple(info.name for info in known if info.group in ("pretrained", *further))
 
 
 def _opened(datasets: Sequence[str], options: Options) -> Pool:

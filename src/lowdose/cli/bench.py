@@ -141,7 +141,9 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
     from lowdose.speed import Case
 
     names = arguments.denoiser or [
-        info.name for info in catalogue.list_denoisers() if info.group != "yours"
+        info.name
+        for info in catalogue.list_denoisers()
+        if info.group in ("pretrained", "classical")
     ]
     cases = []
     for name in names:

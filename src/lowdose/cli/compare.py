@@ -162,7 +162,9 @@ def _denoisers(
 
     every = not texts
     if every:
-        texts = [info.name for info in catalogue.list_denoisers()]
+        # Baselines of publications are there to be measured, not to be taken.
+        infos = catalogue.list_denoisers()
+        texts = [info.name for info in infos if info.group != "baseline"]
     if len(set(texts)) < 2:
         msg = "Give --denoiser at least twice, with different names or values."
         raise ParameterError(msg)

@@ -33,6 +33,7 @@ examples:
 _GROUPS: Final = {
     "pretrained": "Pretrained networks",
     "classical": "Classical filters",
+    "baseline": "Published baselines",
     "yours": "Your models",
 }
 

@@ -142,8 +142,8 @@ class ModelCard:
     details : mapping
         Everything else on the card: valid pixel size [nm] and dose [e-/px],
         training, measured numbers with the command that printed them.
-    group : {"pretrained", "yours"}
-        Whether it came with the package.
+    group : {"pretrained", "baseline", "yours"}
+        Whether it came with the package: to be used, or to be compared with.
     folder : Path
         Where it lies.
     """
@@ -205,8 +205,8 @@ def read_card(folder: Path, *, group: str = "yours") -> ModelCard:
     ----------
     folder : Path
         The model folder.
-    group : {"pretrained", "yours"}, optional
-        Whether it came with the package.
+    group : {"pretrained", "baseline", "yours"}, optional
+        Whether it came with the package: to be used, or to be compared with.
 
     Returns
     -------

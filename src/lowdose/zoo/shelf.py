@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 #: Name of the model folder in the folder of a training.
 TRAINED = "model"
 
-_BUNDLED = Path(__file__).parent / "models"
+#: Models that came with the package, by their group.
+_BUNDLED = {
+    "pretrained": Path(__file__).parent / "models",
+    "baseline": Path(__file__).parent / "baselines",
+}
 
 
 def user_models_folder() -> Path:
@@ -45,7 +49,9 @@ def list_models() -> list[ModelCard]:
     cards = {
         card.name: card
         for card in (
-            read_card(folder, group="pretrained") for folder in _folders(_BUNDLED)
+            read_card(folder, group=group)
+            for group, shelf in _BUNDLED.items()
+            for folder in _folders(shelf)
         )
     }
     for folder in _folders(user_models_folder()):

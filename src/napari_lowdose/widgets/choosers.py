@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "pretrained": "Pretrained networks",
     "classical": "Classical filters",
+    "baseline": "Published baselines",
     "yours": "Your models",
 }
 

@@ -132,6 +132,8 @@ def candidates(
 ) -> list[Candidate]:
     """Return the denoisers of the catalogue with the values to run them with.
 
+    Baselines of publications are left out: they are there to be measured.
+
     Parameters
     ----------
     infos : list of DenoiserInfo
@@ -139,6 +141,7 @@ def candidates(
     known : mapping
         Values that the user gave, by name of the denoiser.
     """
+    infos = [info for info in infos if info.group != "baseline"]
     titles = [info.title for info in infos]
     return [
         Candidate(
