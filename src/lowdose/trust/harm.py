@@ -142,7 +142,8 @@ def _applying(card: ModelCard) -> Callable[[Image], Image]:
 
     def apply(counts: Image) -> Image:
         movie = np.stack([counts] * card.frames)
-        if card.frames > 1 and np.array_equal(counts, np.rint(counts)):
+        noisy = np.ptp(counts) > 0 and np.array_equal(counts, np.rint(counts))
+        if card.frames > 1 and noisy:
             # A movie of noise: each frame has its own.
             rng = np.random.default_rng(int(counts.sum()))
             movie = rng.poisson(counts.mean(), movie.shape).astype(np.float32)

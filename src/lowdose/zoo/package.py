@@ -84,6 +84,8 @@ def save_model(
     if halved:
         state = {key: _half(key, value) for key, value in state.items()}
     save_file(state, part)
+    # It leaves a file that its owner alone can read; models are there to be shared.
+    part.chmod(0o644)
     sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
     extra = dict(extra or {})
     input_ = {
