@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lowdose.cli.denoise import setting
+from lowdose.cli.model_check import add_check, check
 from lowdose.cli.terminal import DONE, columns, say, write
 
 if TYPE_CHECKING:
     import argparse
 
 NAME: Final = "models"
-SUMMARY: Final = "list the networks; add or remove your own"
+SUMMARY: Final = "list the networks; add, remove or export one"
 DESCRIPTION: Final = """\
 List the networks, those that came with lowdose and your own; add one that you trained,
 so that `lowdose denoise --denoiser NAME` and the widget list it by its name; or remove
-it again.
+it again. Export one for programs that have no lowdose: as ONNX, for torch.export.load,
+or as a package for bioimage.io. Check what one makes of images that hold nothing for
+it to find.
 """
 EXAMPLES: Final = """\
 examples:
@@ -24,6 +28,10 @@ examples:
   lowdose models add runs/mine --name ceria-300kV
   lowdose models remove ceria-300kV
   lowdose models folder
+  lowdose models check runs/mine
+  lowdose models export general --format onnx
+  lowdose models export general --format bioimageio -o general.zip
+  lowdose models export tem-nanoparticle --format torch-export --set binning=6
 """
 
 
@@ -40,10 +48,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="delete a model of your own")
     remove.add_argument("name", metavar="NAME")
     actions.add_parser("folder", help="print the folder of your own models")
+    _add_export(actions)
+    add_check(actions)
+
+
+def _add_export(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from lowdose.zoo.exporting import FORMATS
+
+    export = actions.add_parser(
+        "export", help="write a model for programs without lowdose"
+    )
+    export.add_argument("name", metavar="NAME", help="of a model, or its folder")
+    export.add_argument(
+        "--format",
+        required=True,
+        metavar="FORMAT",
+        help=f"one of {', '.join(FORMATS)}",
+    )
+    export.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="folder to write, or zip file for bioimageio (named after the model)",
+    )
+    export.add_argument(
+        "--set",
+        dest="values",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="build in this value of a parameter, instead of its default",
+    )
+    export.add_argument(
+        "--overwrite", action="store_true", help="replace what has that name"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List, add or remove models."""
+    """List, add, remove or export models."""
     from lowdose.zoo.shelf import user_models_folder
     from lowdose.zoo.user_models import add_model, remove_model
 
@@ -55,11 +98,28 @@ def run(arguments: argparse.Namespace) -> int:
         write(card.name)
     elif arguments.action == "remove":
         say(f"Deleted {remove_model(arguments.name)}")
+    elif arguments.action == "export":
+        write(str(_export(arguments)))
+    elif arguments.action == "check":
+        return check(arguments)
     elif arguments.action == "folder":
         write(str(user_models_folder()))
     else:
         _list()
     return DONE
+
+
+def _export(arguments: argparse.Namespace) -> Path:
+    from lowdose.zoo.exporting import export_model
+
+    say(f"Exporting {arguments.name}; this takes some seconds")
+    return export_model(
+        arguments.name,
+        arguments.format,
+        None if arguments.output is None else Path(arguments.output),
+        values=dict(arguments.values),
+        overwrite=arguments.overwrite,
+    )
 
 
 def _list() -> None:

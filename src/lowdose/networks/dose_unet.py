@@ -42,6 +42,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lowdose.errors import ParameterError
+from lowdose.networks import fourier_matrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,14 +93,20 @@ class _SpectralMix(nn.Module):
         self.second = nn.Conv2d(self.width, self.width, 1)
         self.restore = nn.Conv2d(self.width // 2, width, 1)
         nn.init.zeros_(self.restore.weight)
+        self.by_matrices = False
 
     def forward(self, x: Tensor, modulation: Tensor | None) -> Tensor:
         maps = self.reduce(x)
-        y = self.first(_spectrum(maps))
+        given = None
+        if self.by_matrices:
+            given = fourier_matrices.waves(*maps.shape[-2:], like=maps)
+        y = _spectrum(maps) if given is None else fourier_matrices.spectrum(maps, given)
+        y = self.first(y)
         if modulation is not None:
             y = _modulated(y, modulation)
         y = self.second(functional.relu(y))
-        added: Tensor = x + self.restore(_back(y, maps)).to(x.dtype)
+        back = _back(y, maps) if given is None else fourier_matrices.back(y, given)
+        added: Tensor = x + self.restore(back).to(x.dtype)
         return added
 
     def alike(self, x: Tensor, modulation: Tensor | None) -> Tensor:
@@ -275,10 +282,24 @@ class DoseUNet(nn.Module):
         -------
         Tensor, shape (N, 1, H, W)
         """
-        modulations = self._modulations(x[:, self.frames :, 0, 0])
-        return self._denoise(
-            x[:, : self.frames], lambda block, y: block(y, next(modulations))
-        )
+        return self.conditioned(x[:, : self.frames], x[:, self.frames :, 0, 0])
+
+    def conditioned(self, frames: Tensor, constants: Tensor) -> Tensor:
+        """Do the same, given the constants as such.
+
+        Parameters
+        ----------
+        frames : Tensor, shape (N, frames, H, W)
+            Noisy images, of any size.
+        constants : Tensor, shape (N, conditions)
+            The constants of each.
+
+        Returns
+        -------
+        Tensor, shape (N, 1, H, W)
+        """
+        modulations = self._modulations(constants)
+        return self._denoise(frames, lambda block, y: block(y, next(modulations)))
 
     def alike(self, frames: Tensor, constants: Tensor) -> Tensor:
         """Denoise images with the same constants, without derivatives.
@@ -301,6 +322,15 @@ class DoseUNet(nn.Module):
             m if m is None else m[0] for m in self._modulations(constants[None])
         )
         return self._denoise(frames, lambda block, y: block.alike(y, next(modulations)))
+
+    def use_matrices(self) -> None:
+        """Transform by products with matrices, for programs without a transform.
+
+        The same numbers up to rounding, by :meth:`forward` and :meth:`conditioned`.
+        """
+        for block in self.modules():
+            if isinstance(block, _SpectralMix):
+                block.by_matrices = True
 
     def _denoise(
         self, frames: Tensor, through: Callable[[_Block | _SpectralMix, Tensor], Tensor]

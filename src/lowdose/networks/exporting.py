@@ -19,7 +19,7 @@ from lowdose.errors import MissingExtraError
 from lowdose.networks.declared import build_twin, inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -84,19 +84,66 @@ def to_onnx(network: nn.Module, example: torch.Tensor, path: Path) -> Path:
     MissingExtraError
         If the packages for it are not installed.
     """
+    return save_onnx(
+        network, path, inputs=["noisy"], outputs=["denoised"], given=(example,)
+    )
+
+
+def check_onnx() -> None:
+    """Raise unless ONNX files can be written.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages for it are not installed.
+    """
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
         msg = "ONNX files need onnxscript: pip install 'napari-lowdose[onnx]'."
         raise MissingExtraError(msg) from error
+
+
+def save_onnx(
+    network: nn.Module | ExportedProgram,
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    given: tuple[torch.Tensor, ...] = (),
+) -> Path:
+    """Write a network, or a program of one, as an ONNX file with its weights in it.
+
+    Parameters
+    ----------
+    network : torch.nn.Module or torch.export.ExportedProgram
+        A module needs inputs to be followed with; a program has been followed.
+    path : Path
+        The file to write.
+    inputs, outputs : sequence of str
+        Names of all of them, in order.
+    given : tuple of Tensor, optional
+        The inputs of a module.
+
+    Returns
+    -------
+    Path
+        The same path.
+
+    Raises
+    ------
+    MissingExtraError
+        If the packages for it are not installed.
+    """
+    check_onnx()
     with _quiet():
         program = torch.onnx.export(
             network,
-            (example,),
+            given,
             dynamo=True,
             verbose=False,
-            input_names=["noisy"],
-            output_names=["denoised"],
+            input_names=list(inputs),
+            output_names=list(outputs),
         )
     assert program is not None
     # The weights too: one file that can be moved.

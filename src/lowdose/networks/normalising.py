@@ -34,16 +34,16 @@ CONDITIONS = ("known", "growth", *(f"power{n}" for n in range(len(BANDS) - 1)))
 #: Range of log10 of the powers, and largest growth: what drawings at 0.2 to 2000 e-/px
 #: show (from the lowest to the 99.9th percentile of 3000). A network told more
 #: would have to extrapolate, and a frame without noise would come out as nonsense.
-_LEAST_POWER = -0.3
-_MOST_POWERS = np.array([4.0, 3.4, 3.0, 2.6, 2.1, 1.9, 1.6, 1.6])
-_MOST_GROWTH = 2.25
+LEAST_POWER = -0.3
+MOST_POWERS = np.array([4.0, 3.4, 3.0, 2.6, 2.1, 1.9, 1.6, 1.6])
+MOST_GROWTH = 2.25
 
 #: Noise of a constant frame, as a share of its level: nothing but rounding.
-_NO_NOISE = 1e-6
+NO_NOISE = 1e-6
 
 #: Largest deviation of a frame in units of its noise that is believed where the noise
 #: is measured and not known: that of 10^4 electrons per pixel at full contrast.
-_MOST_CONTRAST = 100.0
+MOST_CONTRAST = 100.0
 
 
 def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
@@ -70,11 +70,11 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
     else:
         # A smooth frame has no noise to measure; a network never learned what is a
         # thousand times above it.
-        least = float(frame.std(dtype=np.float64)) / _MOST_CONTRAST
+        least = float(frame.std(dtype=np.float64)) / MOST_CONTRAST
         sigma, growth = max(noise_sigma(frame), least), 0.0
         # Nor has a constant one, of which nothing is to be changed.
         if not (sigma > 0 and math.isfinite(sigma)):
-            sigma = _NO_NOISE * (1 + abs(mean))
+            sigma = NO_NOISE * (1 + abs(mean))
     powers = told_powers(band_powers(frame) / sigma**2)
     return {
         "mean": mean,
@@ -87,13 +87,13 @@ def measure(frame: NDArray[np.float32], noise: NoiseModel | None) -> Measures:
 
 def told_growth(growth: float) -> float:
     """Return what a network is told of the growth of the variance with z."""
-    return min(growth, _MOST_GROWTH)
+    return min(growth, MOST_GROWTH)
 
 
 def told_powers(powers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what a network is told of the powers of z: log10, within what it knows."""
     exponents = np.log10(np.maximum(powers, np.finfo(np.float64).tiny))
-    return np.asarray(np.clip(exponents, _LEAST_POWER, _MOST_POWERS), np.float64)
+    return np.asarray(np.clip(exponents, LEAST_POWER, MOST_POWERS), np.float64)
 
 
 def normalised(measures: Measures, frame: NDArray[np.float32], kind: str) -> Measures:

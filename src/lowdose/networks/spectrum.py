@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 BANDS = (0.03, 0.06, 0.09, 0.13, 0.18, 0.25, 0.35, 0.5, 0.71)
 
 #: Side of the windows [px], and how many at most are taken of a frame.
-_WINDOW = 64
-_MOST_WINDOWS = 256
+WINDOW = 64
+MOST_WINDOWS = 256
 
 
 def band_powers(frame: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -43,8 +43,8 @@ def band_powers(frame: NDArray[np.float32]) -> NDArray[np.float64]:
     .. [1] P. D. Welch, IEEE Trans. Audio Electroacoust. 15, 70 (1967).
        doi:10.1109/TAU.1967.1161901
     """
-    shape = (min(_WINDOW, frame.shape[0]), min(_WINDOW, frame.shape[1]))
-    taper, share = _tables(*shape)
+    shape = (min(WINDOW, frame.shape[0]), min(WINDOW, frame.shape[1]))
+    taper, share = tables(*shape)
     windows = _windows(frame, shape).astype(np.float32)
     windows -= windows.mean((1, 2), keepdims=True)
     spectra = np.fft.fft2(windows * taper)
@@ -61,7 +61,7 @@ def _windows(frame: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
         for length, side in zip(frame.shape, shape, strict=True)
     ]
     rows, columns = (n.ravel() for n in np.meshgrid(*starts, indexing="ij"))
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _MOST_WINDOWS, dtype=int))
+    chosen = np.unique(np.linspace(0, len(rows) - 1, MOST_WINDOWS, dtype=int))
     return np.stack(
         [
             frame[r : r + shape[0], c : c + shape[1]]
@@ -71,7 +71,7 @@ def _windows(frame: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.f
 
 
 @functools.lru_cache(maxsize=16)
-def _tables(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def tables(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the taper of a window, and the share of its coefficients in each band."""
     # Without its zeros at both ends, so that a window of one pixel is not lost.
     taper = np.outer(*(np.hanning(n + 2)[1:-1] for n in (height, width)))

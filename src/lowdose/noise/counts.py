@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 #: Edge of the blocks in which variance is compared with mean [px].
-_BLOCK: Final = 16
+BLOCK: Final = 16
 #: Pixels of a large frame that are looked at: in rows of blocks, evenly spread.
 _ENOUGH: Final = 2**20
 #: Variance over mean of a flat region of counts. Fine structure adds to it, so the
 #: upper bound is the looser one.
-_DISPERSION: Final = (0.6, 1.6)
+DISPERSION: Final = (0.6, 1.6)
 
 
 def looks_like_counts(frame: ArrayLike) -> bool:
@@ -52,21 +52,21 @@ def looks_like_counts(frame: ArrayLike) -> bool:
     lit = mean > 0
     if not lit.any():
         return False
-    low, high = _DISPERSION
+    low, high = DISPERSION
     return bool(low <= np.quantile(variance[lit] / mean[lit], 0.25) <= high)
 
 
 def _parts(counts: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield a frame, or of a large one rows of blocks that are spread over it."""
     height, width = counts.shape
-    rows = np.arange(0, height - _BLOCK - 1, _BLOCK)
-    wanted = max(8, _ENOUGH // (_BLOCK * width))
+    rows = np.arange(0, height - BLOCK - 1, BLOCK)
+    wanted = max(8, _ENOUGH // (BLOCK * width))
     if len(rows) <= 2 * wanted:
         yield counts
         return
     for row in rows[np.linspace(0, len(rows) - 1, wanted).astype(int)]:
         # The residual of a block looks one pixel further on either side.
-        yield counts[row : row + _BLOCK + 2]
+        yield counts[row : row + BLOCK + 2]
 
 
 def _variance_and_mean(
@@ -77,8 +77,8 @@ def _variance_and_mean(
     noise = residual(counts) ** 2
     height, width = noise.shape
     # A small frame is one block.
-    rows = np.arange(0, max(height - _BLOCK + 1, 1), _BLOCK)
-    columns = np.arange(0, max(width - _BLOCK + 1, 1), _BLOCK)
+    rows = np.arange(0, max(height - BLOCK + 1, 1), BLOCK)
+    columns = np.arange(0, max(width - BLOCK + 1, 1), BLOCK)
     variance, mean = (
         np.add.reduceat(np.add.reduceat(image, rows, 0), columns, 1)
         for image in (noise, counts[:height, :width])

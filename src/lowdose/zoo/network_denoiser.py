@@ -86,6 +86,11 @@ class NetworkDenoiser:
         return self.card.name
 
     @property
+    def network(self) -> nn.Module:
+        """The network itself, where it was placed."""
+        return self._network
+
+    @property
     def needs(self) -> Needs:
         """What the engine must provide."""
         card, binning = self.card, max(1, self._binning)

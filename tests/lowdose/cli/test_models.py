@@ -55,3 +55,21 @@ def test_a_taken_name_is_a_wrong_command(trained, capsys):
 def test_the_folder_of_ones_own_models_is_printed(capsys, tmp_path):
     assert main(["models", "folder"]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "shelf")
+
+
+def test_a_model_is_exported_once(trained, tmp_path, capsys):
+    out = tmp_path / "made"
+    command = ["models", "export", str(trained), "--format", "torch-export"]
+    assert main([*command, "-o", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    assert (out / "denoise.pt2").is_file()
+    assert main([*command, "-o", str(out)]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_a_wrong_format_or_value_is_a_wrong_command(capsys):
+    assert main(["models", "export", "general", "--format", "onxx"]) == 2
+    assert "Did you mean 'onnx'?" in capsys.readouterr().err
+    command = ["models", "export", "general", "--format", "onnx", "--set", "views=3"]
+    assert main(command) == 2
+    assert "views" in capsys.readouterr().err
