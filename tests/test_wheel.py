@@ -83,7 +83,8 @@ def test_wheel_holds_the_manifest_the_types_and_the_public_stub(names):
 
 
 def test_wheel_holds_weights_and_card_of_every_model(names):
-    models = {n.rsplit("/", 1)[0] for n in names if n.startswith("lowdose/zoo/models/")}
+    shelves = ("lowdose/zoo/models/", "lowdose/zoo/baselines/")
+    models = {n.rsplit("/", 1)[0] for n in names if n.startswith(shelves)}
     assert models
     for model in models:
         assert {f"{model}/card.toml", f"{model}/weights.safetensors"} <= names
