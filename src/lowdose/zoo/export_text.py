@@ -113,7 +113,7 @@ def readme(facts: Mapping[str, Any]) -> str:
         f"{facts['made_by']} as a program that needs no lowdose. Its pixels are those "
         f"of lowdose in float32 within {facts['tolerance_of_noise']:g} of the noise.",
         "## Use",
-        f"```python\n{_RUN[facts['format']]}\n```",
+        f"```python\n{_run(facts)}\n```",
         *_inputs(facts),
         "## What remains to be done outside",
         _listed([*_sampling(facts), *_tiles(facts), *_rest(facts)]),
@@ -130,6 +130,28 @@ def readme(facts: Mapping[str, Any]) -> str:
         + f"Cite lowdose ({HOMEPAGE}) and these.",
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _run(facts: Mapping[str, Any]) -> str:
+    frames, text = facts["frames"], _RUN[facts["format"]]
+    if frames == 1:
+        return text
+    # The one to denoise in the middle, which is what is measured.
+    middle = f"counts[:, {frames // 2}:{frames // 2 + 1}]"
+    text = text.replace("frame.npy", "frames.npy").replace("[None, None]", "[None]")
+    text = text.replace("frame = ", "counts = ").replace("(1, 1, H, W), counts", "")
+    text = text.replace('{"counts": frame', '{"counts": counts')
+    text = text.replace(
+        "denoise(frame, measure(frame))", "denoise(counts, measure(frame))"
+    )
+    shape = f"(1, {frames}, H, W), counts, in order of time"
+    lines = [
+        f"{line.rstrip(' #')}   # {shape}\nframe = {middle}"
+        if line.startswith("counts = ")
+        else line
+        for line in text.splitlines()
+    ]
+    return "\n".join(lines)
 
 
 def _inputs(facts: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from lowdose.errors import (
     UnknownDenoiserError,
 )
 from lowdose.inference import DenoiseOptions, denoise
-from lowdose.zoo import bioimageio_package, load_model, programs
+from lowdose.zoo import bioimageio_package, list_models, load_model, programs
 from lowdose.zoo.denoising_graph import Denoising
 from lowdose.zoo.export_text import metadata, readme
 from lowdose.zoo.exporting import FORMATS, export_model
@@ -24,7 +24,7 @@ from lowdose.zoo.shelf import find_model
 # The library of the specification leaves the closing of files to Python.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
-#: Every shipped model; of the views of one, which make it slow to export, only one.
+#: With a halo, and with spectral mixing; all views would make the export slow.
 SHIPPED = {"general": {}, "tem-nanoparticle": {"views": "1"}}
 SIZES = ((72, 104), (128, 80))
 
@@ -181,6 +181,34 @@ def test_what_is_put_into_a_graph_is_what_the_denoiser_does(name, values, dose, 
     digits = 2e-7 * abs(offset)
     difference = np.abs(clean - expected_of(denoiser, frame)).max()
     assert difference < 1e-4 * known["sigma"] + digits
+
+
+@pytest.mark.parametrize(
+    "name", [card.name for card in list_models() if card.group != "yours"]
+)
+def test_the_graph_of_every_shipped_model_gives_the_same_pixels(name):
+    card = find_model(name)
+    denoiser = load_model(name, **({"binning": 1} if card.sampling else {}))
+    frames = np.stack([poisson((72, 80), seed=n) for n in range(card.frames)])
+    middle = frames[card.frames // 2]
+    measures = denoiser.measure(middle)
+    expected = denoiser.denoise_patches(frames[None], [measures])[0]
+    denoising = Denoising(card, denoiser.network, denoiser.values)
+    with torch.inference_mode():
+        found = Measuring(card, denoiser.values)(tensor(middle))
+        clean = denoising(torch.from_numpy(frames)[None], found)[0, 0].numpy()
+    check_close(clean, expected, measures["sigma"])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_readme_shows_how_frames_of_a_movie_go_in(kind):
+    source = programs.program_source(find_model("general"), {})
+    facts = {**metadata(source, kind, {}), "frames": 5}
+    code = readme(facts).split("```python\n")[1].split("```")[0]
+    compile(code, "README.md", "exec")
+    assert "frame = counts[:, 2:3]" in code
+    assert "(1, 5, H, W), counts, in order of time" in code
+    assert "(1, 1, H, W), counts" not in code
 
 
 @pytest.mark.parametrize("size", [(64, 64), (95, 130), (700, 1100)])
