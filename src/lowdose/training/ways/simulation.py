@@ -94,7 +94,8 @@ class Config(Table):
     vibration, contrast_min, contrast_max : float
         With `sampling`: largest standard deviation of a further vibration [nm], and
         range of a factor for the contrast against vacuum, so that images are broader
-        than those of the set.
+        than those of the set. The vacuum is that of the set: not for sets of dark-field
+        images beside bright-field ones, which would become negative.
     drift, jitter : float
         With `sampling`, where the network sees several frames, of sets of still images:
         the fastest steady drift [nm per frame], and the largest random displacement
