@@ -221,7 +221,8 @@ def test_comparing_again_and_again_keeps_nothing_of_the_canvas(
         let_events_run(10)
         assert not comparison.active
         gc.collect()
-        grids.append(sum(isinstance(thing, Grid) for thing in gc.get_objects()))
+        # Not isinstance, which asks objects for their class: some of torch warn then.
+        grids.append(sum(issubclass(type(thing), Grid) for thing in gc.get_objects()))
     assert grids == grids[:1] * len(grids)
 
 
