@@ -35,6 +35,11 @@ examples:
 """
 
 
+#: What a model is exported as (:data:`lowdose.zoo.exporting.FORMATS`, whose module
+#: takes long to load).
+FORMATS: Final = ("onnx", "torch-export", "bioimageio")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``lowdose models``."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
@@ -53,8 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_export(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from lowdose.zoo.exporting import FORMATS
-
     export = actions.add_parser(
         "export", help="write a model for programs without lowdose"
     )

@@ -73,3 +73,10 @@ def test_a_wrong_format_or_value_is_a_wrong_command(capsys):
     command = ["models", "export", "general", "--format", "onnx", "--set", "views=3"]
     assert main(command) == 2
     assert "views" in capsys.readouterr().err
+
+
+def test_help_names_the_formats_that_there_are():
+    from lowdose.cli.models import FORMATS as NAMED
+    from lowdose.zoo.exporting import FORMATS
+
+    assert tuple(FORMATS) == NAMED

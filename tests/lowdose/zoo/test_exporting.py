@@ -120,6 +120,8 @@ def test_a_shipped_model_for_torch_gives_the_same_pixels(shipped, once, tmp_path
         check_close(clean, expected_of(denoiser, frame), noise_of(denoiser, frame))
 
 
+# One alone: each takes a minute, and the other formats have both.
+@pytest.mark.parametrize("shipped", ["general"], indirect=True)
 def test_a_shipped_model_for_bioimageio_is_valid_and_gives_the_same_pixels(
     shipped, once, tmp_path
 ):
