@@ -136,7 +136,7 @@ def save_onnx(
         If the packages for it are not installed.
     """
     check_onnx()
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             network,
             given,
@@ -202,14 +202,16 @@ def _outcome(export: Any) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the exporter says of itself and of packages it could also use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+    """Silence what exporters say of themselves and of packages they could also use."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

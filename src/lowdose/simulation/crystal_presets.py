@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from lowdose.simulation.imaging import (
     incoherent_adf,
     stem,
 )
+from lowdose.simulation.own_structures import of_structure, structure_options
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
 from lowdose.simulation.specimens import (
@@ -31,7 +32,6 @@ from lowdose.simulation.specimens import (
     GrapheneParameters,
     crystal,
     graphene,
-    unit_cell,
 )
 from lowdose.simulation.specimens.specimen import flat
 
@@ -131,10 +131,6 @@ def crystals_preset(
     MissingExtraError
         If ase is needed and not installed.
     """
-    options: dict[str, Any] = {"pixel_size": pixel_size, "size": size}
-    if structure is not None:
-        formula = str(unit_cell(structure).symbols)
-        options |= {"structure": structure, "formula": formula}
     return Preset(
         name="crystals",
         title="Crystals at zone axes, slabs and wedges, with amorphous carbon",
@@ -142,7 +138,7 @@ def crystals_preset(
         images_per_specimen=_SERIES,
         detector="counting",
         units=UNITS,
-        options=options,
+        options=structure_options(structure, pixel_size=pixel_size, size=size),
         render=partial(_render_crystal, structure, pixel_size, size),
     )
 
@@ -239,11 +235,7 @@ def _render_crystal(
 
     def draw(rng: Generator) -> CrystalParameters:
         drawn = CrystalParameters.draw(rng, height=view, width=view)
-        if structure is None:
-            return drawn
-        axis = tuple(int(index) for index in rng.integers(0, 2, 3))
-        zone = (axis[0], axis[1], axis[2]) if any(axis) else (0, 0, 1)
-        return dataclasses.replace(drawn, structure=structure, zone_axis=zone)
+        return of_structure(drawn, structure, rng)
 
     _, specimen = draw_until_possible(draw, lambda drawn: crystal(drawn, own), rng)
     energy = float(rng.choice(_ENERGIES))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lowdose.simulation.imaging import Scan, ScanErrors, distort_scan, incoherent_adf
+from lowdose.simulation.own_structures import of_structure, structure_options
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
 from lowdose.simulation.specimens import (
@@ -24,7 +25,6 @@ from lowdose.simulation.specimens import (
     crystal,
     graphene,
     list_sheets,
-    unit_cell,
 )
 from lowdose.simulation.specimens.specimen import ANGSTROM, flat
 
@@ -82,10 +82,6 @@ def stem_crystals_preset(
     MissingExtraError
         If ase is needed and not installed.
     """
-    options: dict[str, Any] = {"pixel_size": pixel_size, "size": size}
-    if structure is not None:
-        formula = str(unit_cell(structure).symbols)
-        options |= {"structure": structure, "formula": formula}
     return Preset(
         name="stem-crystals",
         title="Crystals, sheets and graphene by ADF-STEM, with errors of the scan",
@@ -94,7 +90,7 @@ def stem_crystals_preset(
         detector=_DETECTOR,
         vacuum=0.0,
         units=UNITS,
-        options=options,
+        options=structure_options(structure, pixel_size=pixel_size, size=size),
         render=partial(_render, structure, pixel_size, size),
     )
 
@@ -185,11 +181,7 @@ def _specimen(structure: str | None, view: float, rng: Generator, own: int) -> S
         )
         if kind == "sheet":
             return _sheet(drawn, rng)
-        if structure is None:
-            return drawn
-        axis = tuple(int(index) for index in rng.integers(0, 2, 3))
-        zone = (axis[0], axis[1], axis[2]) if any(axis) else (0, 0, 1)
-        return dataclasses.replace(drawn, structure=structure, zone_axis=zone)
+        return of_structure(drawn, structure, rng)
 
     _, specimen = draw_until_possible(draw, lambda drawn: crystal(drawn, own), rng)
     return specimen

@@ -7,9 +7,6 @@ takes a patch of it with these measures, so that tiles fit as they do in lowdose
 
 from __future__ import annotations
 
-import logging
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,14 +14,14 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from lowdose.networks.exporting import save_onnx
+from lowdose.networks.exporting import quiet, save_onnx
 from lowdose.parameters import resolve
 from lowdose.zoo.denoising_graph import Denoising, Whole
 from lowdose.zoo.measuring_graph import LEAST_SIDE, Measuring, measure_names
 from lowdose.zoo.network_denoiser import NetworkDenoiser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -125,7 +122,7 @@ class Program:
 
     def save_torch(self, path: Path) -> Path:
         """Write it for :func:`torch.export.load`; the name must end with ``.pt2``."""
-        with _quiet():
+        with quiet():
             torch.export.save(self.exported, path)
         return path
 
@@ -203,7 +200,7 @@ def _program(
 
     first = {2: side("rows"), 3: side("columns")}
     size: tuple[int, int] | None = None
-    with _quiet():
+    with quiet():
         try:
             exported = torch.export.export(
                 module, example, dynamic_shapes=(first, *({} for _ in example[1:]))
@@ -213,17 +210,3 @@ def _program(
             exported = torch.export.export(module, example)
             size = (example[0].shape[-2], example[0].shape[-1])
     return Program(exported=exported, inputs=inputs, outputs=outputs, size=size)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what torch says of its own inner workings."""
-    logger = logging.getLogger("torch.export")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
