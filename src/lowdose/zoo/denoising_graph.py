@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from lowdose.zoo.measuring_graph import Measuring, summed
+from lowdose.zoo.spreading import spreading, summed
+from lowdose.zoo.views import View, Views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lowdose.parameters import Value
     from lowdose.zoo.cards import ModelCard
+    from lowdose.zoo.measuring_graph import Measuring
 
 
 class Denoising(nn.Module):
@@ -40,7 +41,7 @@ class Denoising(nn.Module):
             use_matrices()
         self.spreads = card.sampling is not None
         self.binning = int(values.get("binning", 1)) if self.spreads else 1
-        self.views = int(values["views"])
+        self.views = Views(int(values["views"]), self.binning)
 
     def forward(self, counts: Tensor, measures: Tensor) -> Tensor:
         """Denoise.
@@ -62,36 +63,49 @@ class Denoising(nn.Module):
         # The mean in two parts: counts with a large offset would else lose their last
         # digits in single precision.
         coarse = mean.float()
-        z = summed(counts, self.binning) - coarse
-        z = (z - (mean - coarse.double()).float()) / sigma.float()
-        answer = self._averaged(z, told)
+
+        def see(view: View) -> Tensor:
+            z = summed(view.window(counts), self.binning) - coarse
+            return view.turn((z - (mean - coarse.double()).float()) / sigma.float())
+
+        # Those of one shape go through the network together.
+        lying = [view for view in self.views.all if not view.standing]
+        standing = [view for view in self.views.all if view.standing]
+        answers = [
+            answer
+            for group in (lying, standing)
+            if group
+            for answer in self._answers(group, see, told)
+        ]
+        total = torch.stack(answers).sum(0)
         if self.spreads:
-            answer = _spread(answer, self.binning)
+            rows, columns = (size // self.binning for size in counts.shape[-2:])
+            answer = total / self.views.holding(rows, columns)
             out_mean = out_mean / self.binning**2
+        else:
+            answer = total / len(answers)
         return answer * out_sigma.float() + out_mean.float()
 
-    def _averaged(self, z: Tensor, told: Tensor) -> Tensor:
-        """Average over views; those of one shape go through the network together."""
-        if self.views == 1:
-            return self._through(z, told)
-        lying = self._turned(z, told)
-        if self.views == 2:
-            return lying
-        # The other quarter turns: of the mirrored diagonal, and flipped as the first.
-        standing = self._turned(z.mT.contiguous(), told, flipped=self.views == 4).mT
-        return (lying + standing) / 2
+    def _answers(
+        self, group: Sequence[View], see: Callable[[View], Tensor], told: Tensor
+    ) -> list[Tensor]:
+        """Return what the network makes of views of one shape, on the full grid."""
+        z = torch.cat([see(view) for view in group])
+        y = self._through(z, told.expand(len(group), -1))
+        answers = [view.back(y[n : n + 1]) for n, view in enumerate(group)]
+        if not self.spreads:
+            return answers
+        return [self._spread(x, view) for view, x in zip(group, answers, strict=True)]
 
-    def _turned(self, z: Tensor, told: Tensor, *, flipped: bool = False) -> Tensor:
-        flips: list[list[int]] = [[], [-2, -1], [-2], [-1]]
-        if self.views < 8:
-            flips = flips[2:] if flipped else flips[:2]
-        views = torch.cat([z.flip(axes) if axes else z for axes in flips])
-        answers = self._through(views, told.expand(len(flips), -1))
-        parts = [
-            answers[n : n + 1].flip(axes) if axes else answers[n : n + 1]
-            for n, axes in enumerate(flips)
-        ]
-        return torch.cat(parts).mean(0, keepdim=True)
+    def _spread(self, samples: Tensor, view: View) -> Tensor:
+        rows, columns = (
+            spreading(length, self.binning, moved)
+            for length, moved in zip(
+                samples.shape[-2:], (view.down, view.right), strict=True
+            )
+        )
+        across = samples @ columns.mT
+        return (across.mT.contiguous() @ rows.mT).mT
 
     def _through(self, z: Tensor, told: Tensor) -> Tensor:
         conditioned = getattr(self.network, "conditioned", None)
@@ -133,32 +147,3 @@ class Whole(nn.Module):
         clean: Tensor = self.denoising(counts, self.measuring(frame))
         change = frame.double().mean() - clean.double().mean()
         return clean + change.float()
-
-
-def _spread(samples: Tensor, binning: int) -> Tensor:
-    """Do as :func:`lowdose.zoo.spreading.spread`, by products with matrices."""
-    across = samples @ _spreading(samples.shape[-1], binning).mT
-    down = across.mT.contiguous() @ _spreading(samples.shape[-2], binning).mT
-    return down.mT
-
-
-def _spreading(length: int, binning: int) -> Tensor:
-    """Return what each sample along an axis adds to each pixel, (pixels, samples)."""
-    order = torch.arange(length)
-    # Sizes as tensors: as numbers in a program they are known to few operators.
-    size = torch.scalar_tensor(length, dtype=torch.int64)
-    there = _cosines(torch.arange(length), order, size)
-    pixels = size * binning
-    back = _cosines(torch.arange(length * binning), order, pixels)
-    # What averaging over a pixel leaves of each cosine.
-    angle = order.double() * math.pi / (2 * pixels).double()
-    averaged = torch.where(order == 0, 1.0, 2 * angle.sin() / angle.clamp(min=1e-9))
-    weights = (averaged / pixels.double()).float()
-    return (back * weights) @ there.mT
-
-
-def _cosines(places: Tensor, order: Tensor, size: Tensor) -> Tensor:
-    """Return cos(pi (place + 1/2) order / size)."""
-    # Whole turns are taken off while the numbers are exact.
-    phase = torch.remainder((2 * places[:, None] + 1) * order, 4 * size)
-    return torch.cos(phase.double() * math.pi / (2 * size).double()).float()

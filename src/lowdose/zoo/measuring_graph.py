@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lowdose.networks import normalising, spectrum
 from lowdose.noise import NoiseModel
 from lowdose.noise.counts import BLOCK, DISPERSION
+from lowdose.zoo.spreading import summed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,16 +32,6 @@ _SCALES: Final = ("mean", "sigma", "out_mean", "out_sigma")
 def measure_names(card: ModelCard) -> tuple[str, ...]:
     """Return what is measured for a model, in the order of the vector of measures."""
     return (*_SCALES, *normalising.CONDITIONS[: int(card.options.get("conditions", 0))])
-
-
-def summed(frames: Tensor, binning: int) -> Tensor:
-    """Sum blocks of pixels of frames, (..., H, W), whose sizes are multiples."""
-    if binning == 1:
-        return frames
-    *lead, height, width = frames.shape
-    rows, columns = height // binning, width // binning
-    blocks = frames.double().reshape(*lead, rows, binning, columns, binning)
-    return blocks.sum((-3, -1)).float()
 
 
 class Measuring(nn.Module):

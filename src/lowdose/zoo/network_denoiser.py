@@ -22,7 +22,8 @@ from lowdose.networks.guided import guided_relu
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
 from lowdose.zoo.band_limit import binning_by_spectrum
-from lowdose.zoo.spreading import bin_counts, spread, spreading
+from lowdose.zoo.spreading import bin_counts, summed
+from lowdose.zoo.views import View, Views, averaged
 from lowdose.zoo.weights import load_network
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 
 #: How far beyond the pixels that it knows a network of one sampling is used.
 _TOO_COARSE = 1.25
-#: Working memory per pixel of interpolating in double precision [B].
-_SPREADING_BYTES = 40.0
+#: Working memory per pixel of summing blocks, in double precision, and interpolating
+#: [B]; and for each frame that the network sees.
+_SPREADING_BYTES, _SUMMING_BYTES = 16.0, 12.0
 
 _PRECISIONS = {
     "float32": torch.float32,
@@ -107,7 +109,7 @@ class NetworkDenoiser:
             overlap=card.overlap * binning,
             border=card.border * binning,
             bytes_per_pixel=card.bytes_per_pixel / binning**2
-            + (_SPREADING_BYTES if whole else 0),
+            + (_SPREADING_BYTES + _SUMMING_BYTES * card.frames if whole else 0),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -211,24 +213,26 @@ class NetworkDenoiser:
         self, patches: NDArray[np.float32], measures: Sequence[Measures]
     ) -> NDArray[np.float32]:
         """Denoise a batch; see :class:`lowdose.denoiser.Denoiser`."""
-        if self.card.sampling is not None:
-            patches = bin_counts(patches, self._binning)
         mean, sigma = (normalising.column(measures, key) for key in ("mean", "sigma"))
-        constants = normalising.constants(measures, self._conditions)
         back_mean, back_sigma = mean, sigma
         if self.card.normalisation == "min-max":
             back_mean, back_sigma = (
                 normalising.column(measures, key) for key in ("out_mean", "out_sigma")
             )
+        forward = self._with(normalising.constants(measures, self._conditions))
         with _translated(str(self._device)), torch.inference_mode():
             # torch takes no array that it could not write to.
             given = torch.from_numpy(np.require(patches, np.float32, ["C", "W"]))
-            x = _standardised(given.to(self._device), mean, sigma)
-            y = self._views(x, self._with(constants))
+
+            def see(view: View) -> Tensor:
+                # Summed before it is moved: some devices have no double precision.
+                sums = summed(view.window(given), self._block)
+                return _standardised(sums.to(self._device), mean, sigma)
+
+            y = averaged(self._seen, see, forward, spreads=self._spreads)
+            back_mean = back_mean / self._block**2
             y.mul_(_as_floats(back_sigma, y)).add_(_as_floats(back_mean, y))
             result: NDArray[np.float32] = y[:, 0].cpu().numpy()
-        if self.card.sampling is not None:
-            result = spread(result, self._binning)
         return result
 
     def differentiate(
@@ -275,49 +279,54 @@ class NetworkDenoiser:
            for Simplicity: The All Convolutional Net", ICLR Workshop 2015.
            arXiv:1412.6806
         """
-        binning = self._binning if self.card.sampling is not None else 1
-        patch = bin_counts(patch, binning)
-        pixel = self._pixel(patch.shape[-2:], row, column)
         mean, sigma = (normalising.column([measures], k) for k in ("mean", "sigma"))
-        z = ((patch[None] - mean[:, None]) / sigma[:, None]).astype(np.float32)
         back_mean, back_sigma = mean.item(), sigma.item()
         if self.card.normalisation == "min-max":
             back_mean, back_sigma = (measures[k] for k in ("out_mean", "out_sigma"))
+        constants = normalising.constants([measures], self._conditions)
         with (
             _translated(str(self._device)),
             torch.enable_grad(),
             guided_relu(active=guided),
         ):
-            frames = torch.from_numpy(z).to(self._device).requires_grad_()
-            x = self._beside(
-                frames, normalising.constants([measures], self._conditions)
-            )
-            answer = pixel(self._views(x, self._network)[0, 0])
-            (gradient,) = torch.autograd.grad(answer, frames)
-            weights = gradient[0].cpu().numpy() * (back_sigma / sigma.item())
-            value = answer.item() * back_sigma + back_mean / binning**2
-        # Every pixel of a block adds to its sum alike.
-        weights = weights.repeat(binning, -2).repeat(binning, -1)
-        return value, np.asarray(weights, np.float32)
+            frames = torch.from_numpy(np.array(patch[None], np.float32))
+            frames.requires_grad_()
 
-    def _pixel(
-        self, shape: tuple[int, ...], row: int, column: int
-    ) -> Callable[[Tensor], Tensor]:
-        """Return what takes one pixel of the full grid from an answer (H, W)."""
-        if self.card.sampling is None:
-            return lambda y: y[row, column]
-        rows, columns = (
-            torch.from_numpy(spreading(length, self._binning, place))
-            .to(self._device)
-            .float()
-            for length, place in zip(shape, (row, column), strict=True)
-        )
-        return lambda y: rows @ y @ columns
+            def see(view: View) -> Tensor:
+                sums = summed(view.window(frames), self._block).to(self._device)
+                return (sums - _as_floats(mean, sums)) / _as_floats(sigma, sums)
+
+            y = averaged(
+                self._seen,
+                see,
+                lambda x: self._network(self._beside(x, constants)),
+                spreads=self._spreads,
+                pixel=(row, column),
+            )
+            answer = y[0, 0, 0, 0]
+            (gradient,) = torch.autograd.grad(answer, frames)
+        value = answer.item() * back_sigma + back_mean / self._block**2
+        weights: NDArray[np.float32] = gradient[0].numpy() * np.float32(back_sigma)
+        return value, weights
 
     @property
     def _binning(self) -> int:
         """Edge of the blocks to sum [px]; 0 where that is still to be found."""
         return int(self.values.get("binning", 1))
+
+    @property
+    def _block(self) -> int:
+        """Edge of the blocks that are summed [px]; 1 where the network sees pixels."""
+        return self._binning if self._spreads else 1
+
+    @property
+    def _spreads(self) -> bool:
+        """Whether answers are interpolated to the full grid."""
+        return self.card.sampling is not None
+
+    @property
+    def _seen(self) -> Views:
+        return Views(int(self.values["views"]), self._block)
 
     @property
     def _conditions(self) -> int:
@@ -332,19 +341,6 @@ class NetworkDenoiser:
             float(self.values[name]) for name in ("gain", "offset", "read_noise")
         )
         return NoiseModel(gain=gain, offset=offset, read_noise=read_noise)
-
-    def _views(self, x: Tensor, forward: Callable[[Tensor], Tensor]) -> Tensor:
-        """Average the network over mirrored and turned views."""
-        count = int(self.values["views"])
-        if count == 1:
-            return forward(x)
-        total = torch.zeros_like(x[:, :1])
-        for number in range(count):
-            turns, mirrored = _view(number, count)
-            view = torch.rot90(x.flip(-1) if mirrored else x, turns, (-2, -1))
-            y = torch.rot90(forward(view), -turns, (-2, -1))
-            total += y.flip(-1) if mirrored else y
-        return total / count
 
     def _with(self, constants: NDArray[np.float32]) -> Callable[[Tensor], Tensor]:
         """Return what takes frames through the network with constants, (N, C)."""
@@ -410,12 +406,6 @@ def _standardised(
 def _as_floats(column: NDArray[np.floating], like: Tensor) -> Tensor:
     """Return a value for each image, (N, 1, 1), to act on images (N, F, H, W)."""
     return torch.from_numpy(column.astype(np.float32)).to(like.device)[:, None]
-
-
-def _view(number: int, count: int) -> tuple[int, bool]:
-    """Return quarter turns and mirroring of a view; two views are half a turn apart."""
-    turns = 2 * number if count == 2 else number % 4
-    return turns, number >= 4
 
 
 @contextmanager

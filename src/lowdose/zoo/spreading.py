@@ -5,14 +5,21 @@ blocks, not with means over them: it undoes the blur of the summing itself. The 
 the full grid is then the one band-limited function through those samples, by a discrete
 cosine transform, which has no seam at the border as a Fourier transform would.
 What lies beyond the band is left out on purpose: there it is nearly all noise.
+
+The transform and its inverse are one product with a matrix along each axis. That costs
+less than the transforms themselves where blocks are wide, runs on any device, and is
+the same inside exported programs.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import dctn, idctn
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,35 +51,44 @@ def bin_counts(frames: NDArray[np.float32], binning: int) -> NDArray[np.float32]
     return np.asarray(sums, np.float32)
 
 
-def spread(samples: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
-    """Interpolate samples at the centres of blocks to every pixel.
+def summed(frames: Tensor, binning: int) -> Tensor:
+    """Do as :func:`bin_counts`, with tensors."""
+    if binning == 1:
+        return frames
+    *lead, height, width = frames.shape
+    rows, columns = height // binning, width // binning
+    blocks = frames.double().reshape(*lead, rows, binning, columns, binning)
+    return blocks.sum((-3, -1)).float()
+
+
+def displaced(frames: Tensor, down: int, right: int) -> Tensor:
+    """Look at frames through a window that is displaced, and mirrored at the border.
 
     Parameters
     ----------
-    samples : ndarray, shape (..., rows, columns), float32
-        Counts per block.
-    binning : int
-        Edge of a block [px].
+    frames : Tensor, shape (..., H, W)
+        Counts.
+    down, right : int
+        By how much, of at most the size of the frames [px].
 
     Returns
     -------
-    ndarray, shape (..., rows * binning, columns * binning), float32
-        Counts expected in each pixel: the band-limited image through the samples,
-        averaged over the pixel. It keeps the mean of the samples exactly.
+    Tensor, shape (..., H, W)
+        Its pixel (0, 0) is pixel (`down`, `right`) of the frames.
     """
-    *lead, rows, columns = samples.shape
-    spectrum = dctn(samples.astype(np.float64), axes=(-2, -1), norm="ortho")
-    spectrum *= _averaging(rows, binning)[:, None] * _averaging(columns, binning)
-    wide = np.zeros((*lead, rows * binning, columns * binning))
-    # Orthonormal coefficients grow with the square root of the number of pixels,
-    # and a block holds binning**2 times the counts of a pixel.
-    wide[..., :rows, :columns] = spectrum / binning
-    image = idctn(wide, axes=(-2, -1), norm="ortho", overwrite_x=True)
-    return np.asarray(image, np.float32)
+    if right:
+        frames = _moved(frames, right)
+    return _moved(frames.mT, down).mT if down else frames
 
 
-def spreading(length: int, binning: int, pixel: int) -> NDArray[np.float64]:
-    """Return what each sample along one axis adds to a pixel in :func:`spread`.
+def _moved(frames: Tensor, by: int) -> Tensor:
+    if by > 0:
+        return torch.cat([frames[..., by:], frames[..., -by:].flip(-1)], -1)
+    return torch.cat([frames[..., :-by].flip(-1), frames[..., :by]], -1)
+
+
+def spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
+    """Return what each sample along an axis adds to each pixel.
 
     Parameters
     ----------
@@ -80,21 +96,57 @@ def spreading(length: int, binning: int, pixel: int) -> NDArray[np.float64]:
         Number of samples.
     binning : int
         Edge of a block [px].
-    pixel : int
-        Of the full grid.
+    displacement : int, optional
+        Where the first block begins, as that of :func:`displaced` [px].
 
     Returns
     -------
-    ndarray, shape (length,)
-        Weights of the samples; those of the two axes multiply.
+    Tensor, shape (length * binning, length), float32
+        For the counts expected in each pixel: the band-limited image through the
+        samples, averaged over the pixel. It keeps their mean exactly. 0 for pixels that
+        no block holds; see :func:`held`.
     """
-    order = np.arange(length)
-    basis = np.cos(np.pi * (order[:, None] + 0.5) * order / length)
-    at = np.cos(np.pi * (pixel + 0.5) * order / (length * binning))
-    at *= np.where(order == 0, 1.0, 2.0) * _averaging(length, binning)
-    return np.asarray(basis @ at / (length * binning))
+    order = torch.arange(length)
+    # Sizes as tensors: as numbers in a program they are known to few operators.
+    size = torch.scalar_tensor(length, dtype=torch.int64)
+    there = _cosines(order, order, size)
+    pixels = size * binning
+    places = torch.arange(length * binning)
+    back = _cosines(places - displacement, order, pixels)
+    # What averaging over a pixel leaves of each cosine.
+    angle = order.double() * math.pi / (2 * pixels).double()
+    averaged = torch.where(order == 0, 1.0, 2 * angle.sin() / angle.clamp(min=1e-9))
+    weights = (averaged / pixels.double()).float()
+    matrix = (back * weights) @ there.mT
+    return matrix * held(length, binning, displacement)[:, None]
 
 
-def _averaging(length: int, binning: int) -> NDArray[np.float64]:
-    """Return what averaging over a pixel leaves of each cosine of `length` samples."""
-    return np.asarray(np.sinc(np.arange(length) / (2 * length * binning)))
+def held(length: int, binning: int, displacement: int = 0) -> Tensor:
+    """Return 1 for the pixels along an axis that blocks hold, and 0 for the others.
+
+    Parameters
+    ----------
+    length, binning, displacement : int
+        As for :func:`spreading`.
+
+    Returns
+    -------
+    Tensor, shape (length * binning,), float32
+    """
+    places = torch.arange(length * binning) - displacement
+    inside = (places >= 0) & (places < length * binning)
+    return inside.float()
+
+
+@functools.lru_cache(maxsize=64)
+def kept_spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
+    """Return :func:`spreading` of a size that is needed again and again."""
+    with torch.inference_mode(mode=False):
+        return spreading(length, binning, displacement)
+
+
+def _cosines(places: Tensor, order: Tensor, size: Tensor) -> Tensor:
+    """Return cos(pi (place + 1/2) order / size)."""
+    # Whole turns are taken off while the numbers are exact.
+    phase = torch.remainder((2 * places[:, None] + 1) * order, 4 * size)
+    return torch.cos(phase.double() * math.pi / (2 * size).double()).float()

@@ -10,7 +10,7 @@ from lowdose.inference.fitting import fitted
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.zoo.band_limit import binning_by_spectrum, strongest_reflection
 from lowdose.zoo.sampling import Sampling
-from lowdose.zoo.spreading import bin_counts, spread, spreading
+from lowdose.zoo.spreading import bin_counts, displaced, held, spreading, summed
 
 SAMPLING = Sampling(pixel_size=0.04, finest=0.03, coarsest=0.06)
 TABLE = SAMPLING.to_table()
@@ -32,6 +32,12 @@ def waves():
 def micrograph(counts, pixel_size):
     spacing = (pixel_size,) * 2
     return Micrograph(counts, Calibration.from_spacing(spacing, ("nm", "nm")))
+
+
+def spread(samples, binning):
+    """Interpolate samples to every pixel."""
+    rows, columns = (spreading(length, binning).double() for length in samples.shape)
+    return (rows @ torch.from_numpy(samples).double() @ columns.mT).numpy()
 
 
 def counted(rate, seed=0):
@@ -84,12 +90,36 @@ def test_samples_of_a_band_limited_image_give_it_back(waves, binning):
     assert again.mean() == pytest.approx(smooth.mean(), rel=1e-6)
 
 
-def test_spreading_is_what_spread_does_pixel_by_pixel(rng):
-    samples = rng.normal(size=(7, 9)).astype(np.float32)
-    whole = spread(samples, 4)
-    for row, column in [(0, 0), (13, 20), (27, 35)]:
-        by_axes = spreading(7, 4, row) @ samples @ spreading(9, 4, column)
-        assert by_axes == pytest.approx(float(whole[row, column]), abs=1e-5)
+def test_tensors_are_summed_as_arrays_are(rng):
+    counts = rng.poisson(3e5, (2, 12, 18)).astype(np.float32)
+    sums = summed(torch.from_numpy(counts), 3).numpy()
+    np.testing.assert_array_equal(sums, bin_counts(counts, 3))
+
+
+@pytest.mark.parametrize("displacement", [-3, -1, 0, 2])
+def test_a_displaced_window_shows_what_is_there_and_mirrors_the_rest(displacement, rng):
+    frame = torch.from_numpy(rng.normal(size=(2, 9, 12)))
+    seen = displaced(frame, displacement, -displacement)
+    mirrored = np.pad(frame.numpy(), ((0, 0), (3, 3), (3, 3)), mode="symmetric")
+    shifts = ((displacement, 9), (-displacement, 12))
+    rows, columns = (slice(3 + d, 3 + d + n) for d, n in shifts)
+    np.testing.assert_array_equal(seen.numpy(), mirrored[:, rows, columns])
+
+
+@pytest.mark.parametrize("displacement", [-2, 0, 2])
+def test_displaced_samples_give_the_same_image_where_they_hold_it(displacement):
+    binning, length = 4, 24
+    pixels = np.arange(length * binning)
+    wave = np.cos(2 * np.pi * (pixels + 0.3) / 31.0)
+    # The wave at the centres of displaced blocks, far from the borders.
+    centres = displacement + binning * (np.arange(length) + 0.5) - 0.5
+    samples = np.cos(2 * np.pi * (centres + 0.3) / 31.0) * binning
+    matrix = spreading(length, binning, displacement)
+    again = (matrix.double() @ torch.from_numpy(samples)).numpy()
+    inside = held(length, binning, displacement).numpy() > 0
+    assert (again[~inside] == 0).all()
+    assert (~inside).sum() == abs(displacement)
+    np.testing.assert_allclose(again[24:-24], wave[24:-24], atol=0.02)
 
 
 def test_the_network_sees_sums_and_its_answer_is_spread(model, waves):
@@ -179,8 +209,9 @@ def test_what_is_not_fitted_says_so(model):
         zoo.load_model(model).measure(np.ones((32, 64), np.float32))
 
 
-def test_derivatives_are_those_of_the_full_grid(model, waves):
-    denoiser = zoo.load_model(model, binning=3)
+@pytest.mark.parametrize("views", ["1", "4"])
+def test_derivatives_are_those_of_the_full_grid(model, waves, views):
+    denoiser = zoo.load_model(model, binning=3, views=views)
     frame = counted(waves)[:48, :48]
     measures = denoiser.measure(frame)
     row, column = 20, 25
