@@ -161,7 +161,7 @@ class SbdStudy:
         structure = scene.more["structure"]
         calibrated = Micrograph(estimate, scene.counts.calibration)
         if structure is not None:
-            values |= column_values(structure, calibrated)
+            values |= column_values(structure, calibrated, dose=item.dose)
             values |= vacuum_values(structure, estimate, truth)
         pictures: dict[str, Any] = {"image": estimate}
         if method.spec is None:

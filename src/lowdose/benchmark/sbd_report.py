@@ -23,7 +23,7 @@ from lowdose.benchmark.structure import DISTANCES, TOLERANCE, distance_key
 from lowdose.benchmark.tables import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lowdose.benchmark.found import Found
     from lowdose.benchmark.report import Block
@@ -53,6 +53,9 @@ _ATOMS: Final = (
     Column(key="surface_real", heading="surface real", digits=3, best="most"),
     Column(key="surface_atoms_f1", heading="surface-atom F1", digits=3, best="most"),
 )
+_SURFACE_ATOMS: Final = _ATOMS[-1]
+#: Limits between hard and easy surface columns, in d'.
+_DETECTABLE: Final = (2.0, 3.0, 4.0)
 _DEFOCUS: Final = ((0, 3), (4, 8), (9, 14), (15, 20))
 _TILT: Final = (0.5, 1.0, 2.0)
 
@@ -95,6 +98,7 @@ def sbd_report(study: SbdStudy, found: Found) -> Report:
         *_other_doses(study, found),
         Heading(text="Atomic columns and vacuum"),
         _atoms(found, chosen),
+        _by_detectability(found, chosen),
         *_vacuum(found, chosen, dose),
         *_generalisation(study, found),
         *_fields(found, chosen),
@@ -163,6 +167,22 @@ def _atoms(found: Found, chosen: Mapping[str, Any]) -> Table:
         "Surface there: true surface columns that are found at all; surface real: "
         "columns on the found outline that are true ones at all; surface-atom F1: of "
         "these two.",
+        **chosen,
+    )
+
+
+def _by_detectability(found: Found, chosen: Mapping[str, Any]) -> Table:
+    return breakdown(
+        found,
+        _SURFACE_ATOMS,
+        _detectable,
+        name="surface-by-detectability",
+        title="Surface-atom F1 by how well a single surface column can be seen",
+        order=[f"d' {text}" for text in _limits(_DETECTABLE)],
+        note="d': the median over the surface columns of an image. An observer who "
+        "knows everything of a column but whether it is there, and has its counts "
+        "alone, is wrong in 16 % of the cases at d' = 2, in 7 % at 3, in 2 % at 4; "
+        "only who knows that rows go on can do better.",
         **chosen,
     )
 
@@ -382,10 +402,25 @@ def _tilt(row: Mapping[str, Any]) -> str | None:
     if "tilt_x" not in row:
         return None
     tilt = math.hypot(row["tilt_x"], row["tilt_y"])
-    for low, high in zip((0.0, *_TILT), _TILT, strict=False):
-        if tilt < high:
-            return f"{low:g}–{high:g}°"
-    return f"> {_TILT[-1]:g}°"
+    return f"{_class_of(tilt, (0.0, *_TILT))}°"
+
+
+def _detectable(row: Mapping[str, Any]) -> str | None:
+    value = row.get("surface_detectability")
+    return None if value is None else f"d' {_class_of(value, _DETECTABLE)}"
+
+
+def _class_of(value: float, limits: Sequence[float]) -> str:
+    return _limits(limits)[sum(value >= limit for limit in limits)]
+
+
+def _limits(limits: Sequence[float]) -> list[str]:
+    """Return the names of what is below, between and above limits."""
+    return [
+        f"< {limits[0]:g}",
+        *(f"{low:g}–{high:g}" for low, high in itertools.pairwise(limits)),
+        f"> {limits[-1]:g}",
+    ]
 
 
 def _defocus(row: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from lowdose.errors import InvalidImageError
-from lowdose.metrics.columns import score_columns
+from lowdose.metrics.columns import detectability, score_columns
 from lowdose.trust.columns import Columns, find_columns
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ def true_structure(
     )
 
 
-def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
+def column_values(
+    structure: Structure, estimate: Micrograph, *, dose: float = 1.0
+) -> dict[str, Any]:
     """Score the columns of a denoised image.
 
     Columns are looked for at the size and polarity of the true ones. Surface columns
@@ -133,7 +135,9 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
     structure : Structure
         Of the clean image.
     estimate : Micrograph, shape (H, W)
-        Denoised counts.
+        Denoised counts, over `dose`.
+    dose : float, optional
+        Electrons per pixel that an intensity of 1 of the clean image stands for.
 
     Returns
     -------
@@ -164,6 +168,7 @@ def column_values(structure: Structure, estimate: Micrograph) -> dict[str, Any]:
         "jaccard": scores.jaccard,
         "position_error_pm": None if error is None or math.isnan(error) else error,
         **_surface_values(structure, positions, scores.pairs),
+        "surface_detectability": _detectability(structure, dose),
         "invented_columns": scores.invented,
         "missed_columns": scores.missed,
         "invented_in_vacuum": _in_vacuum(structure, positions),
@@ -290,6 +295,17 @@ def _surface_values(
         "surface_there": recall,
         "surface_atoms_f1": 2 * precision * recall / both if both else 0.0,
     }
+
+
+def _detectability(structure: Structure, dose: float) -> float | None:
+    """Return the median over surface columns of how well each can be told from none."""
+    surface = structure.columns.only(structure.surface)
+    if not len(surface):
+        return None
+    each = detectability(
+        dose * surface.height, dose * surface.background, surface.sigma
+    )
+    return float(np.median(each))
 
 
 def _in_vacuum(structure: Structure, positions: NDArray[np.float64]) -> int:

@@ -152,6 +152,48 @@ def match_points(
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
+def detectability(
+    height: ArrayLike, background: ArrayLike, sigma: ArrayLike
+) -> NDArray[np.float64]:
+    r"""Return how well single columns can be told from none, by their counts alone.
+
+    The index :math:`d'` of an observer who knows place, size and height of a column and
+    what is round it, and asks its counts whether it is there. With both answers equally
+    likely it is wrong in a share :math:`\Phi(-d'/2)` of the cases [1]_: 16 % at 2, 7 %
+    at 3, 2 % at 4. Whoever knows more, that the rows of a crystal go on for instance,
+    can do better. A round Gaussian column :math:`s(r)` over a background :math:`b` of
+    Poisson counts has
+
+    .. math:: d'^2 = \int \frac{s^2}{b + s/2} \, d^2 r
+        = 4 \pi \sigma^2 \left[ h - 2 b \ln \left( 1 + \frac{h}{2b} \right) \right].
+
+    Parameters
+    ----------
+    height, background : array_like, shape (N,)
+        Height :math:`h` over the background, negative for dark columns, and background
+        :math:`b` [e-/px].
+    sigma : array_like, shape (N,)
+        Standard deviation of a column [px].
+
+    Returns
+    -------
+    ndarray, shape (N,), float64
+        0 where a background is not positive.
+
+    References
+    ----------
+    .. [1] S. M. Kay, "Fundamentals of Statistical Signal Processing, Volume II:
+       Detection Theory", Prentice Hall 1998, chapter 4: the deflection coefficient,
+       here with the mean of the variances under both hypotheses.
+    """
+    h, b = (np.asarray(x, np.float64) for x in (height, background))
+    # A dark column takes no more than there is.
+    ratio = np.maximum(h / np.where(b > 0, b, np.inf), -1.0) / 2
+    square = 8 * np.pi * np.square(sigma) * b * (ratio - np.log1p(ratio))
+    result: NDArray[np.float64] = np.sqrt(np.maximum(square, 0.0))
+    return result
+
+
 def _points(points: ArrayLike, what: str) -> NDArray[np.float64]:
     array = np.asarray(points, np.float64)
     if array.size == 0:

@@ -40,6 +40,7 @@ def test_the_report_has_every_table_and_the_blur_is_better_than_the_counts(bench
     assert {
         "fidelity",
         "atoms",
+        "surface-by-detectability",
         "vacuum",
         "psnr-by-contrast",
         "psnr-by-defocus",
@@ -91,6 +92,16 @@ def test_the_truth_has_every_column_and_an_empty_vacuum(drawn):
     assert values["position_error_pm"] < 1
     assert values["invented_in_vacuum"] == 0
     assert vacuum_values(structure, clean.data, clean.data)["vacuum_rms"] == 0
+
+
+def test_surface_columns_are_easier_to_see_at_more_dose(drawn):
+    clean, structure = drawn
+    low, high = (
+        column_values(structure, clean, dose=dose)["surface_detectability"]
+        for dose in (1, 4)
+    )
+    assert low > 0
+    assert high == pytest.approx(2 * low)
 
 
 def test_a_column_painted_into_the_vacuum_is_counted(drawn):

@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from lowdose.errors import ParameterError
-from lowdose.metrics.columns import match_points, score_columns
+from lowdose.metrics.columns import detectability, match_points, score_columns
 
 GRID = np.stack(np.meshgrid(np.arange(6) * 10.0, np.arange(5) * 10.0), -1).reshape(
     -1, 2
@@ -71,3 +72,29 @@ def test_bad_positions_and_tolerances_are_refused():
         score_columns(GRID, GRID, tolerance=0)
     with pytest.raises(ParameterError, match="shape"):
         score_columns(np.zeros(3), GRID, tolerance=1)
+
+
+@pytest.mark.parametrize(("height", "background"), [(0.2, 0.45), (-0.3, 0.45), (5, 2)])
+def test_detectability_is_the_integral_over_the_column(height, background):
+    sigma = 6.0
+    y, x = np.mgrid[-60:61, -60:61]
+    column = height * np.exp(-(y**2 + x**2) / (2 * sigma**2))
+    by_pixels = np.sqrt((column**2 / (background + column / 2)).sum())
+    assert detectability(height, background, sigma) == pytest.approx(by_pixels, 1e-3)
+
+
+def test_an_observer_of_single_columns_is_wrong_as_often_as_detectability_says(rng):
+    sigma, background, height = 3.0, 1.0, 0.35
+    y, x = np.mgrid[-12:13, -12:13]
+    column = height * np.exp(-(y**2 + x**2) / (2 * sigma**2))
+    weights, rest = np.log1p(column / background), column.sum()
+    there = rng.poisson(background + column, (20_000, *column.shape))
+    empty = rng.poisson(background, (20_000, *column.shape))
+    missed = ((there * weights).sum((1, 2)) < rest).mean()
+    invented = ((empty * weights).sum((1, 2)) >= rest).mean()
+    expected = norm.cdf(-detectability(height, background, sigma) / 2)
+    assert (missed + invented) / 2 == pytest.approx(expected, abs=0.01)
+
+
+def test_what_has_no_background_or_no_height_is_not_detectable():
+    assert detectability([0.0, 1.0], [0.5, 0.0], 2.0).tolist() == [0, 0]
