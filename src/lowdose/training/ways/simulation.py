@@ -25,9 +25,6 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lowdose.errors import ParameterError
-from lowdose.noise import NoiseModel
-from lowdose.simulation.detector import Detector, expose
-from lowdose.simulation.detectors import detector
 from lowdose.training import scores
 from lowdose.training.examples import (
     VALIDATION,
@@ -36,10 +33,11 @@ from lowdose.training.examples import (
     Sample,
     Setting,
     measured,
-    turned,
 )
 from lowdose.training.kept import Kept
 from lowdose.training.tables import Table
+from lowdose.training.ways.magnifying import Magnifier
+from lowdose.training.ways.recording import Cameras, detected_mean, recorded
 from lowdose.training.ways.resampling import Resampler
 from lowdose.training.ways.simulated_sets import SAMPLE, SimulatedSet, open_sets
 from lowdose.training.ways.windows import Windows, shows_movies
@@ -53,15 +51,11 @@ if TYPE_CHECKING:
 
     from lowdose.denoiser import Measures
     from lowdose.progress import Progress
-    from lowdose.simulation.dataset import Dataset
-    from lowdose.training.ways.windows import Window
 
     Image = NDArray[np.float32]
 
 #: Images that are validated at most, and their side [px].
 _VALIDATED, _SIZE = 32, 256
-#: In place of the name of a detector: that of each image.
-OWN = "own"
 
 
 class Config(Table):
@@ -215,8 +209,9 @@ class Simulation:
         self, config: Config, setting: Setting, sets: Sequence[SimulatedSet]
     ) -> None:
         self._config, self._setting = config, setting
-        if config.detector and config.detector != OWN:
-            detector(config.detector)  # raises where there is none of that name
+        self._cameras = Cameras(
+            config.detector, detected=config.detected, even=config.even
+        )
         self._sources = [self._source(one) for one in sets]
         self._shares = [one.share for one in sets]
         self._sets = self._validation_set()
@@ -238,11 +233,11 @@ class Simulation:
                 displacements=window.displacements,
             )
         else:
-            images = rates = self._crop(source.images[number], rng)[None]
+            images = rates = self._magnifier.crop(source.images[number], rng)[None]
         dose = self._dose(rng, typical=typical)
-        camera = self._camera(learnt, number, rng)
-        images, rates, camera = self._lit(images, rates, camera, rng)
-        noisy, middle, noise = _recorded(
+        camera = self._cameras.draw(learnt, number, rng)
+        images, rates, camera = self._cameras.light(images, rates, camera, rng)
+        noisy, middle, noise = recorded(
             rates * (dose * source.of.dose), window, camera, rng
         )
         told = rng.uniform() < self._config.known
@@ -251,7 +246,9 @@ class Simulation:
             measures=measured(
                 middle, self._setting.normalisation, noise if told else None
             ),
-            target=_counts(images[window.middle] * (dose * source.of.dose), camera),
+            target=detected_mean(
+                images[window.middle] * (dose * source.of.dose), camera
+            ),
             name=f"image {number} of {learnt.path.name}, dose x {dose:.3g}",
         )
 
@@ -286,7 +283,12 @@ class Simulation:
                 reach=windows.reach,
             )
         else:
-            self._side = self._source_side(one.learnt.frame_shape)
+            self._magnifier = Magnifier(
+                one.learnt.frame_shape,
+                setting.patch,
+                scale=(config.scale_min, config.scale_max),
+                rotation=config.rotation,
+            )
         return _Source(
             of=one,
             # Decompressing an image takes as long as all that is done to a crop of it.
@@ -295,70 +297,6 @@ class Simulation:
             held=held,
             resampler=resampler,
         )
-
-    def _camera(
-        self, dataset: Dataset, number: int, rng: Random, *, share: float | None = None
-    ) -> Detector | None:
-        """Return what records an image of a set; None for perfect counting."""
-        name = self._config.detector
-        detected = self._config.detected if share is None else share
-        if not name or (detected < 1 and rng.uniform() >= detected):
-            return None
-        found = dataset.detector_of(number) if name == OWN else detector(name)
-        # Counts, of the electrons that were drawn here.
-        return dataclasses.replace(found, dose=None, rescale="none")
-
-    def _lit(
-        self, images: Image, rates: Image, camera: Detector | None, rng: Random
-    ) -> tuple[Image, Image, Detector | None]:
-        """Light what is recorded and its target alike, where the target is not even."""
-        if self._config.even or camera is None or camera.profile is None:
-            return images, rates, camera
-        shape = (int(rates.shape[-2]), int(rates.shape[-1]))
-        light = camera.profile.draw(shape, rng).astype(np.float32)
-        return images * light, rates * light, dataclasses.replace(camera, profile=None)
-
-    def _source_side(self, shape: tuple[int, int]) -> int:
-        """Return the side of what is magnified and turned into a crop [px]."""
-        config, patch = self._config, self._setting.patch
-        angle = math.radians(min(config.rotation, 45.0))
-        turned_side = patch * (math.cos(angle) + math.sin(angle)) / config.scale_min
-        side = math.ceil(turned_side) + 2
-        if side > min(shape):
-            msg = (
-                f"training.patch={patch} needs {side} px of an image before it is "
-                f"magnified by {config.scale_min:g} and turned, but those of the set "
-                f"have {shape[0]} x {shape[1]} px. Use a smaller patch, less rotation, "
-                "or scale_min=1 and scale_max=1."
-            )
-            raise ParameterError(msg)
-        return side
-
-    def _crop(self, image: Image, rng: Random) -> Image:
-        """Cut, flip, magnify and turn; the result is inside the image everywhere."""
-        config, patch = self._config, self._setting.patch
-        side = self._side
-        top, left = (int(rng.integers(n - side + 1)) for n in image.shape)
-        cut = turned(image[top : top + side, left : left + side], int(rng.integers(8)))
-        scale = float(rng.uniform(config.scale_min, config.scale_max))
-        angle = float(rng.uniform(-1, 1)) * math.radians(config.rotation)
-        if scale == 1 and angle == 0:
-            start = (side - patch) // 2
-            return cut[start : start + patch, start : start + patch]
-        import torch
-
-        from lowdose.training.augmentation import rescale_and_rotate
-
-        # Quarter turns are in `turned` already.
-        angle = (angle + math.pi / 4) % (math.pi / 2) - math.pi / 4
-        result = rescale_and_rotate(
-            torch.from_numpy(cut)[None, None],
-            torch.tensor([scale]),
-            torch.tensor([angle]),
-            patch,
-        )
-        changed: Image = result[0, 0].numpy()
-        return np.maximum(changed, 0)
 
     def _dose(self, rng: Random, *, typical: bool = False) -> float:
         low, high = self._config.dose_min, self._config.dose_max
@@ -394,12 +332,12 @@ class Simulation:
             clean = rates = held[number][None, :_SIZE, :_SIZE]
         dose = self._dose(rng, typical=self._config.typical > 0) * source.of.dose
         share = 0.5 if 0 < self._config.detected < 1 else None
-        camera = self._camera(held, number, rng, share=share)
-        clean, rates, camera = self._lit(clean, rates, camera, rng)
-        noisy, middle, noise = _recorded(rates * dose, window, camera, rng)
+        camera = self._cameras.draw(held, number, rng, share=share)
+        clean, rates, camera = self._cameras.light(clean, rates, camera, rng)
+        noisy, middle, noise = recorded(rates * dose, window, camera, rng)
         told = noise if self._config.known > 0 else None
         measures = measured(middle, self._setting.normalisation, told)
-        return noisy, _counts(clean[window.middle] * dose, camera), measures
+        return noisy, detected_mean(clean[window.middle] * dose, camera), measures
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -411,33 +349,6 @@ class _Source:
     windows: Windows
     held: Windows
     resampler: Resampler | None
-
-
-def _recorded(
-    rates: Image, window: Window, camera: Detector | None, rng: Random
-) -> tuple[Image, Image, NoiseModel | None]:
-    """Record each frame once; return what is seen, the middle frame, and the noise."""
-    frames, noise = [], None
-    for rate in rates:
-        frame, noise = _expose(rate, camera, rng)
-        frames.append(frame)
-    return np.stack([frames[n] for n in window.order]), frames[window.middle], noise
-
-
-def _expose(
-    rate: Image, camera: Detector | None, rng: Random
-) -> tuple[Image, NoiseModel | None]:
-    """Record electrons per pixel; also return the noise, where it is counting noise."""
-    if camera is None:
-        return rng.poisson(rate).astype(np.float32), NoiseModel()
-    return expose(rate, camera, rng), None
-
-
-def _counts(electrons: Image, camera: Detector | None) -> Image:
-    """Return what a detector without noise and blur would read."""
-    if camera is not None:
-        electrons = electrons * camera.gain + camera.offset
-    return np.asarray(electrons, np.float32)
 
 
 def iter_open(
