@@ -121,6 +121,25 @@ def spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
     return matrix * held(length, binning, displacement)[:, None]
 
 
+def spread(samples: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
+    """Interpolate samples at the centres of blocks to every pixel.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (..., rows, columns), float32
+        Counts per block.
+    binning : int
+        Edge of a block [px].
+
+    Returns
+    -------
+    ndarray, shape (..., rows * binning, columns * binning), float32
+        As of :func:`spreading` along both axes.
+    """
+    rows, columns = (kept_spreading(n, binning).numpy() for n in samples.shape[-2:])
+    return np.asarray(rows @ samples @ columns.T, np.float32)
+
+
 def held(length: int, binning: int, displacement: int = 0) -> Tensor:
     """Return 1 for the pixels along an axis that blocks hold, and 0 for the others.
 

@@ -10,7 +10,14 @@ from lowdose.inference.fitting import fitted
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.zoo.band_limit import binning_by_spectrum, strongest_reflection
 from lowdose.zoo.sampling import Sampling
-from lowdose.zoo.spreading import bin_counts, displaced, held, spreading, summed
+from lowdose.zoo.spreading import (
+    bin_counts,
+    displaced,
+    held,
+    spread,
+    spreading,
+    summed,
+)
 
 SAMPLING = Sampling(pixel_size=0.04, finest=0.03, coarsest=0.06)
 TABLE = SAMPLING.to_table()
@@ -32,12 +39,6 @@ def waves():
 def micrograph(counts, pixel_size):
     spacing = (pixel_size,) * 2
     return Micrograph(counts, Calibration.from_spacing(spacing, ("nm", "nm")))
-
-
-def spread(samples, binning):
-    """Interpolate samples to every pixel."""
-    rows, columns = (spreading(length, binning).double() for length in samples.shape)
-    return (rows @ torch.from_numpy(samples).double() @ columns.mT).numpy()
 
 
 def counted(rate, seed=0):
