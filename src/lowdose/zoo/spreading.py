@@ -157,7 +157,7 @@ def held(length: int, binning: int, displacement: int = 0) -> Tensor:
     return inside.float()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def kept_spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
     """Return :func:`spreading` of a size that is needed again and again."""
     with torch.inference_mode(mode=False):
