@@ -61,6 +61,8 @@ NETWORKS: dict[str, tuple[dict[str, Any], tuple[int, int], tuple[int, int]]] = {
         (96, 8),
     ),
 }
+#: Specimens that are learnt from.
+SPECIMENS = 150
 #: On sums the network has no need of so coarse a stem.
 ON_SUMS = {"lowdose": {"stem": 2, "residual": True}}
 
@@ -139,7 +141,13 @@ def train(
     if (model / "card.toml").exists():
         return model
     options = dict(network["options"])
-    data: dict[str, Any] = {"way": "simulation", "dataset": str(arguments.train)}
+    # A part of the set, which is soon in memory: short trainings of either kind would
+    # else be told apart by how they read images for the first time.
+    data: dict[str, Any] = {
+        "way": "simulation",
+        "dataset": str(arguments.train),
+        "conditions": {"specimen": [0, SPECIMENS - 1]},
+    }
     if summed:
         options |= ON_SUMS.get(network["architecture"], {})
         data["sampling"] = SAMPLING

@@ -16,6 +16,7 @@ this way the further vibration of the preset ``sbd`` was found. The frames are t
     lowdose simulate sbd-sharp -o sharp-test.h5 --count 1600 --seed 77 --workers 2
     python benchmarks/sbd_matched.py sharp-test.h5 --sharp --count 20
 
+``--one-grid`` sums the pixels of all views of a network on the same grid of blocks.
 ``--border 32`` lays so many reflected pixels round what networks see. PSNR is SBD's: a
 peak of 1 e-/px, both images clipped to 0 to 1. Of each specimen one image of white
 contrast is taken at most.
@@ -35,6 +36,7 @@ from lowdose import denoise
 from lowdose.benchmark.methods import parse_method
 from lowdose.micrograph import Calibration, Micrograph
 from lowdose.simulation.dataset import Dataset
+from lowdose.zoo import views
 from lowdose.zoo.network_denoiser import NetworkDenoiser
 
 if TYPE_CHECKING:
@@ -70,7 +72,12 @@ def main() -> None:
         "--sharp", action="store_true", help="the set is of sbd-sharp: blur its frames"
     )
     parser.add_argument("--border", type=int, help="of networks [px of their sampling]")
+    parser.add_argument(
+        "--one-grid", action="store_true", help="for all views of a network"
+    )
     arguments = parser.parse_args()
+    if arguments.one_grid:
+        views.GRIDS = ((0, 0),) * len(views.GRIDS)
     tried, matched = (TRIED, MATCHED) if arguments.sharp else ((AS_IT_IS,), AS_IT_IS)
     with Dataset(arguments.dataset) as dataset:
         numbers = white_images(dataset, arguments.count)

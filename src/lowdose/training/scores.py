@@ -12,6 +12,8 @@ import numpy as np
 from lowdose.metrics import psnr, ssim
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     Images = NDArray[np.float32]
@@ -51,6 +53,26 @@ def with_truth(denoised: Images, clean: Images, noisy: Images) -> dict[str, floa
         scores["psnr_dB"] = _mean([psnr(x, y) for x, y in ranged])
         scores["ssim"] = _mean([ssim(x, y) for x, y in ranged])
     return scores
+
+
+def averaged(scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of every score over the images that have it.
+
+    Parameters
+    ----------
+    scores : sequence of mapping of str to float
+        As of :func:`with_truth`, each of one image: what shows empty vacuum alone has
+        no range, and so not all of them.
+
+    Returns
+    -------
+    dict
+        In the order of the fullest.
+    """
+    keys = max(scores, key=len)
+    return {
+        key: float(np.mean([one[key] for one in scores if key in one])) for key in keys
+    }
 
 
 def _mean(values: list[float]) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Where the grids of blocks of successive views begin, in halves of a block.
-_GRIDS: Final = ((0, 0), (1, 1), (0, -1), (-1, 0))
+GRIDS: tuple[tuple[int, int], ...] = ((0, 0), (1, 1), (0, -1), (-1, 0))
 #: Whether rows and columns are exchanged, and the axes that are mirrored then: two are
 #: half a turn apart, four are the quarter turns.
 _TURNS: Final[tuple[tuple[bool, tuple[int, ...]], ...]] = (
@@ -88,7 +88,7 @@ class Views:
         self.all = tuple(
             View(standing=standing, mirrored=axes, down=half * down, right=half * right)
             for (standing, axes), (down, right) in zip(
-                _TURNS[:count], (_GRIDS * 2)[:count], strict=True
+                _TURNS[:count], (GRIDS * 2)[:count], strict=True
             )
         )
 

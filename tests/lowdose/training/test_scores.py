@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lowdose.training.scores import with_truth, without_truth
+from lowdose.training.scores import averaged, with_truth, without_truth
 
 
 def test_the_truth_has_both_conventions_of_psnr_and_ssim(rng):
@@ -21,6 +21,11 @@ def test_a_constant_truth_has_no_range_to_score_by(rng):
     found = with_truth(clean, clean, clean + 1)
     assert found.keys() == {"gain_dB", "psnr_sbd_dB"}
     assert np.isfinite(list(found.values())).all()
+
+
+def test_an_image_of_nothing_but_vacuum_leaves_the_scores_of_the_others():
+    every = [{"gain_dB": 4.0}, {"gain_dB": 2.0, "ssim": 0.5}, {"gain_dB": 0, "ssim": 1}]
+    assert averaged(every) == {"gain_dB": 2.0, "ssim": 0.75}
 
 
 def test_without_truth_the_gain_is_that_of_the_mean(rng):

@@ -128,7 +128,7 @@ class HighDose:
             scores.with_truth(apply(n[None, None], [m]), c[None], n[None])
             for n, c, m in self._sets
         ]
-        return {key: float(np.mean([one[key] for one in every])) for key in every[0]}
+        return scores.averaged(every)
 
     def sample(self) -> Sample:
         """Return a crop of an image held out."""

@@ -258,7 +258,7 @@ class Simulation:
             scores.with_truth(apply(n[None], [m]), c[None], n[len(n) // 2][None])
             for n, c, m in self._sets
         ]
-        return {key: float(np.mean([one[key] for one in every])) for key in every[0]}
+        return scores.averaged(every)
 
     def sample(self) -> Sample:
         """Return an image of a specimen held out."""
