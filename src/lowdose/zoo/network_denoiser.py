@@ -293,8 +293,8 @@ class NetworkDenoiser:
             frames.requires_grad_()
 
             def see(view: View) -> Tensor:
-                sums = summed(view.window(frames), self._block).to(self._device)
-                return (sums - _as_floats(mean, sums)) / _as_floats(sigma, sums)
+                sums = summed(view.window(frames), self._block)
+                return _standardised(sums.to(self._device), mean, sigma)
 
             y = averaged(
                 self._seen,
