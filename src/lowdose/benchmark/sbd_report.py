@@ -6,9 +6,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from lowdose.benchmark import plots, published
+from lowdose.benchmark import groups, plots, published
 from lowdose.benchmark.found import mean, root_mean_square, total
 from lowdose.benchmark.parts import (
     DENOISER,
@@ -23,7 +21,7 @@ from lowdose.benchmark.structure import DISTANCES, TOLERANCE, distance_key
 from lowdose.benchmark.tables import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from lowdose.benchmark.found import Found
     from lowdose.benchmark.report import Block
@@ -54,10 +52,6 @@ _ATOMS: Final = (
     Column(key="surface_atoms_f1", heading="surface-atom F1", digits=3, best="most"),
 )
 _SURFACE_ATOMS: Final = _ATOMS[-1]
-#: Limits between hard and easy surface columns, in d'.
-_DETECTABLE: Final = (2.0, 3.0, 4.0)
-_DEFOCUS: Final = ((0, 3), (4, 8), (9, 14), (15, 20))
-_TILT: Final = (0.5, 1.0, 2.0)
 
 
 def sbd_report(study: SbdStudy, found: Found) -> Report:
@@ -175,10 +169,10 @@ def _by_detectability(found: Found, chosen: Mapping[str, Any]) -> Table:
     return breakdown(
         found,
         _SURFACE_ATOMS,
-        _detectable,
+        groups.detectable,
         name="surface-by-detectability",
         title="Surface-atom F1 by how well a single surface column can be seen",
-        order=[f"d' {text}" for text in _limits(_DETECTABLE)],
+        order=groups.DETECTABILITY,
         note="d': the median over the surface columns of an image. An observer who "
         "knows everything of a column but whether it is there, and has its counts "
         "alone, is wrong in 16 % of the cases at d' = 2, in 7 % at 3, in 2 % at 4; "
@@ -273,18 +267,18 @@ def _generalisation(study: SbdStudy, found: Found) -> list[Block]:
         )
 
     tables: list[Block] = [
-        by("contrast", "contrast", _named("contrast"), order=study.contrasts),
-        by("thickness", "thickness of the support", _thickness),
-        by("tilt", "tilt", _tilt),
-        by("defocus", "defocus", _defocus, order=[_between(r) for r in _DEFOCUS]),
+        by("contrast", "contrast", groups.named("contrast"), order=study.contrasts),
+        by("thickness", "thickness of the support", groups.thickness),
+        by("tilt", "tilt", groups.tilt),
+        by("defocus", "defocus", groups.defocus, order=groups.DEFOCUS),
         by(
             "structure",
             "size of the particle",
-            _named("structure"),
+            groups.named("structure"),
             order=("small", "medium", "large", "none"),
             note="Ours has three sizes of particle where SBD have four models.",
         ),
-        by("defect", "defect of the surface", _named("defect")),
+        by("defect", "defect of the surface", groups.named("defect")),
     ]
     return [
         Heading(text="Generalisation"),
@@ -383,53 +377,3 @@ def _fields(found: Found, chosen: Mapping[str, Any]) -> list[Block]:
             )
         )
     return blocks
-
-
-def _named(key: str) -> Any:
-    def group(row: Mapping[str, Any]) -> str | None:
-        value = row.get(key)
-        return None if value is None else str(value)
-
-    return group
-
-
-def _thickness(row: Mapping[str, Any]) -> str | None:
-    value = row.get("thickness")
-    return None if value is None or math.isnan(value) else f"{np.rint(value):.0f} nm"
-
-
-def _tilt(row: Mapping[str, Any]) -> str | None:
-    if "tilt_x" not in row:
-        return None
-    tilt = math.hypot(row["tilt_x"], row["tilt_y"])
-    return f"{_class_of(tilt, (0.0, *_TILT))}°"
-
-
-def _detectable(row: Mapping[str, Any]) -> str | None:
-    value = row.get("surface_detectability")
-    return None if value is None else f"d' {_class_of(value, _DETECTABLE)}"
-
-
-def _class_of(value: float, limits: Sequence[float]) -> str:
-    return _limits(limits)[sum(value >= limit for limit in limits)]
-
-
-def _limits(limits: Sequence[float]) -> list[str]:
-    """Return the names of what is below, between and above limits."""
-    return [
-        f"< {limits[0]:g}",
-        *(f"{low:g}–{high:g}" for low, high in itertools.pairwise(limits)),
-        f"> {limits[-1]:g}",
-    ]
-
-
-def _defocus(row: Mapping[str, Any]) -> str | None:
-    value = row.get("defocus")
-    for limits in _DEFOCUS:
-        if value is not None and limits[0] <= value <= limits[1]:
-            return _between(limits)
-    return None
-
-
-def _between(limits: tuple[int, int]) -> str:
-    return f"{limits[0]}–{limits[1]} nm"

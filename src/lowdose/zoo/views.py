@@ -151,8 +151,8 @@ def averaged(
             y = y[..., pixel[0], pixel[1], None, None]
         total = y if total is None else total + y
     assert total is not None
-    if not spreads:
-        return total / len(views.all)
+    if not spreads or not any(view.down or view.right for view in views.all):
+        return total / len(views.all)  # every pixel is held by all
     number = views.holding(*shape)
     if pixel is not None:
         number = number[pixel]

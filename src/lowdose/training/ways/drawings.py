@@ -172,10 +172,8 @@ class Drawings:
             denoised = apply(noisy[:, None], measures)
             every.append(scores.with_truth(denoised, clean, noisy))
             by_dose[f"gain_dB_{dose:g}"] = every[-1]["gain_dB"]
-        means = {
-            key: float(np.mean([one[key] for one in every]))
-            for key in ("gain_dB", "psnr_dB", "ssim")
-        }
+        over_doses = scores.averaged(every)
+        means = {key: over_doses[key] for key in ("gain_dB", "psnr_dB", "ssim")}
         # That convention cuts off what is above one electron: at the least dose only.
         means["psnr_sbd_dB"] = every[0]["psnr_sbd_dB"]
         return {**by_dose, **means}
