@@ -22,6 +22,7 @@ about each, in one HDF5 file. Noise is added when the set is used.
 presets:
   sbd            platinum nanoparticles on ceria, HRTEM defocus series
   sbd-sharp      the same with less vibration: sharper columns
+  metals         as sbd, with gold, silver and five other metals in place of platinum
   graphene       graphene with defects, TEM and ADF-STEM
   graphene-quick the same, ADF-STEM by the linear model: seconds instead of minutes
   crystals       any crystal at any zone axis, slabs and wedges, amorphous carbon

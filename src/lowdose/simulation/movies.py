@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
 
 KINDS: Final = ("appear", "hop", "vanish")
-#: Atomic number of the particle's atoms.
-_PLATINUM: Final = 78
 #: How far a column hops at most [nm]: to the next sites, not across the particle.
 _HOP: Final = 0.5
 
@@ -243,13 +241,15 @@ def locate(
         Mean row and column of its atoms [px], 0 at the centre of the first pixel; None
         for no sites, or sites beyond the margin. It may lie outside the view.
     """
+    from ase.data import atomic_numbers
+
     alone = np.zeros_like(state.occupied)
     alone[sites] = True
     specimen = State(
         occupied=alone, shift=state.shift, rotation=state.rotation
     ).specimen(model)
-    platinum = specimen.atoms.numbers == _PLATINUM
-    atoms = specimen.atoms.positions[platinum] / ANGSTROM
+    metal = atomic_numbers[model.parameters.metal]
+    atoms = specimen.atoms.positions[specimen.atoms.numbers == metal] / ANGSTROM
     if not len(sites) or not len(atoms):
         return None
     centre = specimen.atoms.cell.lengths() / 2 / ANGSTROM

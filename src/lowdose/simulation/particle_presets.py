@@ -1,4 +1,4 @@
-"""The presets ``sbd``, ``sbd-sharp`` and ``movie``: platinum nanoparticles on ceria.
+"""The presets ``sbd``, ``sbd-sharp``, ``metals`` and ``movie``: particles on ceria.
 
 After S. Mohan et al., IEEE Trans. Comput. Imaging 8, 585 (2022),
 doi:10.1109/TCI.2022.3176536: their images have 0.45 electrons per pixel in vacuum, at
@@ -7,8 +7,8 @@ values of 0 to 20 nm, in steps of 1. Ours, at 300 keV, have the ranges of
 :meth:`NanoparticleParameters.draw` and :meth:`Optics.draw`; contrast, vibration and
 focal spread are chosen here. ``sbd-sharp`` is what a lens shows on a good day, with
 the contrast of SBD's images but sharper columns. ``sbd`` shows the same specimens
-under the same lenses as sharp as SBD's images are. Movies are as sharp as
-``sbd-sharp``.
+under the same lenses as sharp as SBD's images are. ``metals`` is ``sbd`` with
+particles of other metals than platinum. Movies are as sharp as ``sbd-sharp``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lowdose.simulation.specimens import (
     nanoparticle,
     particle_model,
 )
+from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Electrons per pixel in vacuum, of SBD's images.
 SBD_VACUUM: Final = 0.45
+#: Metals of the preset ``metals``.
+OTHER_METALS: Final = tuple(metal for metal in LATTICE_CONSTANTS if metal != "Pt")
 #: Images of one specimen, at as many defocus values.
 _SERIES: Final = 4
 #: SBD's defocus values [nm]: 0 to this, in steps of 1.
@@ -122,7 +125,44 @@ def sbd_preset(
             "vibration": vibration,
             "contrast": contrast,
         },
-        render=partial(_render_series, pixel_size, size, vibration, contrast),
+        render=partial(_render_series, pixel_size, size, vibration, contrast, ("Pt",)),
+    )
+
+
+def metals_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
+    """Return the preset ``metals``: as ``sbd``, of seven other metals.
+
+    Each specimen is of the next metal, so that all are equally often there. Lenses,
+    shapes and supports are those of ``sbd``.
+
+    Parameters
+    ----------
+    pixel_size : float, optional
+        [nm/px].
+    size : int, optional
+        Height and width [px].
+
+    Returns
+    -------
+    Preset
+    """
+    return Preset(
+        name="metals",
+        title="Nanoparticles of gold, silver and other metals on ceria, HRTEM",
+        summary="as sbd, with Au, Ag, Pd, Ir, Rh, Cu and Ni in turn in place of Pt",
+        images_per_specimen=_SERIES,
+        detector="sbd",
+        vacuum=SBD_VACUUM,
+        units=UNITS,
+        options={"pixel_size": pixel_size, "size": size},
+        render=partial(
+            _render_series,
+            pixel_size,
+            size,
+            _FURTHER_VIBRATION,
+            _CONTRAST_GAIN,
+            OTHER_METALS,
+        ),
     )
 
 
@@ -152,7 +192,7 @@ def sbd_sharp_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
         vacuum=SBD_VACUUM,
         units=UNITS,
         options={"pixel_size": pixel_size, "size": size},
-        render=partial(_render_series, pixel_size, size, 0.0, 1.0),
+        render=partial(_render_series, pixel_size, size, 0.0, 1.0, ("Pt",)),
     )
 
 
@@ -208,6 +248,7 @@ def _render_series(
     size: int,
     vibration: float,
     contrast: float,
+    metals: tuple[str, ...],
     seed: int,
     number: int,
     cache: Path | None,
@@ -215,8 +256,9 @@ def _render_series(
     """Simulate a specimen once, and image it at several defocus values."""
     rng, own = specimen_rng(seed, number)
     view = max(_VIEW, size * pixel_size)
+    metal = metals[number % len(metals)]
     parameters, specimen = draw_until_possible(
-        partial(NanoparticleParameters.draw, height=view, width=view),
+        partial(NanoparticleParameters.draw, height=view, width=view, metal=metal),
         lambda drawn: nanoparticle(drawn, own),
         rng,
     )

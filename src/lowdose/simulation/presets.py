@@ -13,6 +13,7 @@ from lowdose.simulation.crystal_presets import (
     graphene_quick_preset,
 )
 from lowdose.simulation.particle_presets import (
+    metals_preset,
     movie_preset,
     sbd_preset,
     sbd_sharp_preset,
@@ -31,6 +32,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
         for preset in (
             sbd_preset(),
             sbd_sharp_preset(),
+            metals_preset(),
             graphene_preset(),
             graphene_quick_preset(),
             crystals_preset(),

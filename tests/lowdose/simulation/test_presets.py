@@ -25,6 +25,8 @@ from lowdose.simulation.crystal_presets import (
     graphene_quick_preset,
 )
 from lowdose.simulation.particle_presets import (
+    OTHER_METALS,
+    metals_preset,
     movie_preset,
     sbd_preset,
     sbd_sharp_preset,
@@ -43,6 +45,7 @@ def test_every_preset_of_the_command_line_is_there():
     assert set(PRESETS) == {
         "sbd",
         "sbd-sharp",
+        "metals",
         "graphene",
         "graphene-quick",
         "crystals",
@@ -152,6 +155,15 @@ def test_only_sbd_is_as_sharp_as_the_images_of_sbd(
     spectrum[90:] = spectrum[:, 90:] = 0
     limited = idctn(spectrum, norm="ortho")
     assert kept[0] < psnr(limited, frame, convention="sbd") < kept[1]
+
+
+def test_metals_take_turns():
+    chosen = metals_preset(pixel_size=0.02, size=100)
+    assert len(OTHER_METALS) == 7
+    rendered = [chosen.render(3, number, None) for number in (0, 6, 7)]
+    metals = [one.records[0]["metal"] for one in rendered]
+    assert metals == [OTHER_METALS[0], OTHER_METALS[6], OTHER_METALS[0]]
+    assert SBD.render(3, 0, None).records[0]["metal"] == "Pt"
 
 
 def test_a_simulated_set_is_the_same_with_one_and_two_workers(tmp_path):

@@ -1,11 +1,12 @@
-"""A platinum nanoparticle on ceria, seen along [110]: what the SBD data set shows.
+"""A metal nanoparticle on ceria, seen along [110]: with platinum, what SBD's set shows.
 
 The specimen of S. Mohan et al., "Deep Denoising for Scientific Discovery: A Case
 Study in Electron Microscopy", IEEE Trans. Comput. Imaging 8, 585 (2022), and of
 J. L. Vincent et al., Microsc. Microanal. 27, 1431 (2021),
 doi:10.1017/S1431927621012678: face-centred cubic Pt over fluorite CeO2, both with
 [1-10] along the beam and [111] up, so that the (111) interface is seen edge-on. Their
-models are not public; shapes and defects here are our own, in wider ranges.
+models are not public; shapes and defects here are our own, in wider ranges, and the
+particle may be of another face-centred cubic metal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from lowdose.errors import ParameterError
+from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 from lowdose.simulation.specimens.particle_model import assemble, particle_model
 from lowdose.simulation.specimens.specimen import Field, check_choice, check_range
 
@@ -42,6 +44,8 @@ class NanoparticleParameters:
     ----------
     content : {"both", "particle", "support", "vacuum"}
         Which parts are there.
+    metal : {"Pt", "Au", "Ag", "Pd", "Ir", "Rh", "Cu", "Ni"}
+        What the particle is made of.
     size : float
         Width of the particle across the beam [nm].
     depth : float
@@ -106,6 +110,7 @@ class NanoparticleParameters:
     """
 
     content: str = "both"
+    metal: str = "Pt"
     size: float = 3.0
     depth: float = 2.5
     contact: float = 0.4
@@ -137,6 +142,7 @@ class NanoparticleParameters:
 
     def __post_init__(self) -> None:
         check_choice(self, "content", CONTENTS)
+        check_choice(self, "metal", tuple(LATTICE_CONSTANTS))
         check_choice(self, "defect", DEFECTS)
         for name, low, high, unit in _RANGES:
             check_range(self, name, low, high, unit)
@@ -165,7 +171,12 @@ class NanoparticleParameters:
 
     @classmethod
     def draw(
-        cls, rng: Generator, *, height: float = 5.0, width: float = 5.0
+        cls,
+        rng: Generator,
+        *,
+        height: float = 5.0,
+        width: float = 5.0,
+        metal: str = "Pt",
     ) -> NanoparticleParameters:
         """Draw parameters at random, from wider ranges than SBD's.
 
@@ -184,6 +195,8 @@ class NanoparticleParameters:
             Source of every choice.
         height, width : float, optional
             Size of the view [nm]. A particle that does not fit is cut by its border.
+        metal : str, optional
+            What the particle is made of.
 
         Returns
         -------
@@ -199,6 +212,7 @@ class NanoparticleParameters:
         turned = rng.uniform(-180, 180) if rng.random() < 0.5 else rng.uniform(-10, 10)
         return cls(
             content=str(rng.choice(CONTENTS, p=[0.93, 0.03, 0.03, 0.01])),
+            metal=metal,
             size=size,
             depth=depth,
             contact=contact,
@@ -256,7 +270,7 @@ _RANGES: Final = (
 
 
 def nanoparticle(parameters: NanoparticleParameters, seed: int) -> Specimen:
-    """Build a platinum nanoparticle on ceria.
+    """Build a metal nanoparticle on ceria.
 
     Parameters
     ----------

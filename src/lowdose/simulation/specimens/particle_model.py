@@ -22,6 +22,7 @@ from lowdose.simulation.specimens.lattice import (
     rotation,
     tilting,
 )
+from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS, neighbour_distance
 from lowdose.simulation.specimens.particle_shape import (
     coordination,
     neighbour_pairs,
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Lattice constant of platinum [nm] (JCPDS 04-0802) and distance of neighbours [nm].
-PLATINUM: Final = 0.39231
-PLATINUM_SPACING: Final = PLATINUM / np.sqrt(2)
 #: Length [nm] over which the strain from the interface decays.
 _MISFIT_LENGTH: Final = 0.5
 
@@ -86,13 +84,18 @@ class ParticleModel:
     columns: NDArray[np.intp]
     support: tuple[NDArray[np.str_], Array]
 
+    @property
+    def spacing(self) -> float:
+        """Distance of nearest neighbours in the particle [nm]."""
+        return neighbour_distance(self.parameters.metal)
+
     def surface_columns(self, occupied: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the occupied columns at the free surface, for an occupation."""
-        return surface_columns(self.sites, self.columns, occupied, PLATINUM_SPACING)
+        return surface_columns(self.sites, self.columns, occupied, self.spacing)
 
     def free_columns(self, occupied: NDArray[np.bool_]) -> dict[int, NDArray[np.intp]]:
         """Return the sites that can be filled, by column, for an occupation."""
-        return free_columns(self.sites, self.columns, occupied, PLATINUM_SPACING)
+        return free_columns(self.sites, self.columns, occupied, self.spacing)
 
 
 def particle_model(parameters: NanoparticleParameters, seed: int) -> ParticleModel:
@@ -119,20 +122,22 @@ def particle_model(parameters: NanoparticleParameters, seed: int) -> ParticleMod
     streams = np.random.SeedSequence(seed).spawn(4)
     shaping, defects, displacing, supporting = map(np.random.default_rng, streams)
     crystal = orient(up=[1, 1, 1], beam=[1, -1, 0])
-    reach = 1.1 * max(p.size, p.depth) + 2 * PLATINUM_SPACING
+    spacing = neighbour_distance(p.metal)
+    reach = 1.1 * max(p.size, p.depth) + 2 * spacing
     low, high = np.array([-reach, -2 * reach, -reach]), np.array([reach, 1e-3, reach])
-    sites, _ = fill_box(cubic_cell(PLATINUM) @ crystal, FACE_CENTRED, low, high)
+    cell = cubic_cell(LATTICE_CONSTANTS[p.metal]) @ crystal
+    sites, _ = fill_box(cell, FACE_CENTRED, low, high)
     if p.twin:
         sites = sites * [-1, 1, -1]
     occupied = np.zeros(len(sites), bool)
     if p.content in {"both", "particle"}:
         if p.twin:
             crystal = crystal * [-1, 1, -1]
-        occupied = particle_sites(p, sites, crystal, PLATINUM_SPACING, shaping)
-        near = _near(sites, occupied)
+        occupied = particle_sites(p, sites, crystal, spacing, shaping)
+        near = _near(sites, occupied, spacing)
         sites, occupied = sites[near], occupied[near]
-        prune(sites, occupied, neighbour_pairs(sites, PLATINUM_SPACING))
-        make_defects(p, sites, occupied, PLATINUM_SPACING, defects)
+        prune(sites, occupied, neighbour_pairs(sites, spacing))
+        make_defects(p, sites, occupied, spacing, defects)
     else:
         sites, occupied = sites[:0], occupied[:0]
     return ParticleModel(
@@ -202,7 +207,7 @@ def assemble(
             "and centre, or let it be cut with may_be_cut=True."
         )
         raise ParameterError(msg)
-    groups = [("Pt", particle), (symbols.tolist(), transform(positions))]
+    groups = [(p.metal, particle), (symbols.tolist(), transform(positions))]
     return Specimen(
         atoms=make_atoms(field, groups),
         kind="nanoparticle",
@@ -212,9 +217,11 @@ def assemble(
     )
 
 
-def _near(sites: Array, occupied: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _near(
+    sites: Array, occupied: NDArray[np.bool_], spacing: float
+) -> NDArray[np.bool_]:
     """Tell which sites are within two neighbour distances of an occupied one."""
-    reach = 2.1 * PLATINUM_SPACING
+    reach = 2.1 * spacing
     low, high = sites[occupied].min(axis=0), sites[occupied].max(axis=0)
     near = np.all((sites > low - reach) & (sites < high + reach), axis=1)
     distance, _ = cKDTree(sites[occupied]).query(
@@ -236,7 +243,7 @@ def _displace(
     strain = p.strain * rng.normal(size=(3, 3))
     moved = sites @ ((strain + strain.T) / 2)
     moved[:, 0] += p.misfit * sites[:, 0] * np.exp(sites[:, 1] / _MISFIT_LENGTH)
-    pairs = neighbour_pairs(sites, PLATINUM_SPACING)
+    pairs = neighbour_pairs(sites, neighbour_distance(p.metal))
     pull = np.zeros_like(sites)
     for here, there in (pairs.T, pairs.T[::-1]):
         towards = (sites[there] - sites[here]) * occupied[there, np.newaxis]

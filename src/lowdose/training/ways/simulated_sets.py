@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Name of the set that comes with the package.
 SAMPLE: Final = "sample"
+#: Of the division of every set, whatever the seed of a recipe: a network that goes on
+#: from another is then validated on specimens that neither has learnt from.
+_DIVISION: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +46,6 @@ def open_sets(
     shares: Sequence[float] = (),
     conditions: Mapping[str, Any],
     validation: float,
-    seed: int,
 ) -> list[SimulatedSet]:
     """Open sets, and hold specimens of each out.
 
@@ -57,9 +59,8 @@ def open_sets(
         Parameters that the images must have (see
         :meth:`lowdose.simulation.dataset.Dataset.filter`).
     validation : float
-        Share of the specimens that is held out.
-    seed : int
-        Of the division.
+        Share of the specimens that is held out. Which ones depends on this share and
+        the set alone.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def open_sets(
     for dataset, weight in zip(opened, weights / weights.sum(), strict=True):
         specimens = len(dataset.specimens)
         held = min(0.5, max(validation, 0.51 / specimens))
-        parts = dataset.split({"learn": 1 - held, "validate": held}, seed=seed)
+        parts = dataset.split({"learn": 1 - held, "validate": held}, seed=_DIVISION)
         dose = 1.0 if dataset is opened[0] else _density(opened[0]) / _density(dataset)
         found.append(
             SimulatedSet(

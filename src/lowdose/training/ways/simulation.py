@@ -113,7 +113,8 @@ class Config(Table):
     known : float
         Share of crops whose noise is told to the network, where it is counting noise.
     validation : float
-        Share of the specimens that is held out.
+        Share of the specimens that is held out: the same ones whatever the seed, so
+        that a network that starts from another has not seen them either.
     """
 
     way: Literal["simulation"] = "simulation"
@@ -378,7 +379,6 @@ def iter_open(
         shares=config.shares,
         conditions=conditions,
         validation=config.validation,
-        seed=setting.seed,
     )
     if moves and all(shows_movies(one.learnt) for one in sets):
         msg = (

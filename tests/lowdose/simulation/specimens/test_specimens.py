@@ -65,16 +65,22 @@ def test_another_seed_gives_other_displacements():
     assert one.shape != two.shape or not np.allclose(one, two)
 
 
-def test_the_particle_has_the_size_asked_for_and_platinum_bonds():
+# The distance of nearest neighbours [nm], half the diagonal of a face of the cube.
+@pytest.mark.parametrize(
+    ("metal", "bond"), [("Pt", 0.2774), ("Au", 0.2884), ("Cu", 0.2556), ("Ni", 0.2492)]
+)
+def test_the_particle_has_the_size_asked_for_and_the_bonds_of_its_metal(metal, bond):
     specimen = nanoparticle(
-        NanoparticleParameters(content="particle", size=3, depth=2.5), 0
+        NanoparticleParameters(content="particle", metal=metal, size=3, depth=2.5), 0
     )
+    assert set(specimen.atoms.symbols) == {metal}
     positions = specimen.atoms.positions / 10
     extent = np.ptp(positions, axis=0)
-    assert extent[0] == pytest.approx(3, abs=0.35)
-    assert extent[2] == pytest.approx(2.5, abs=0.35)
+    # To within an atom at either side.
+    assert extent[0] == pytest.approx(3, abs=2 * bond)
+    assert extent[2] == pytest.approx(2.5, abs=2 * bond)
     nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    np.testing.assert_allclose(nearest, 0.39231 / np.sqrt(2), rtol=1e-6)
+    np.testing.assert_allclose(nearest, bond, rtol=3e-4)
 
 
 def test_the_support_keeps_ceria_in_proportion_and_below_the_particle():

@@ -41,11 +41,21 @@ def test_without_changes_crops_are_those_of_the_set(open_way):
     assert np.isin(target, images).all()
 
 
-def test_no_specimen_is_both_learnt_from_and_validated(open_way, monkeypatch):
-    way = open_way(config(), patch=32)
-    learnt = set(way._sources[0].of.learnt.specimens.tolist())
+def specimens(source):
+    return [set(part.specimens.tolist()) for part in (source.learnt, source.held)]
+
+
+def test_no_specimen_is_both_learnt_from_and_validated(open_way):
+    learnt, held = specimens(open_way(config(), patch=32)._sources[0].of)
     assert learnt
-    assert learnt < set(open_sample().specimens.tolist())
+    assert held
+    assert not learnt & held
+    assert learnt | held == set(open_sample().specimens.tolist())
+
+
+def test_a_network_that_goes_on_is_validated_on_what_the_first_has_not_seen(open_way):
+    first, second = (open_way(config(), patch=32, seed=n) for n in (1, 2))
+    assert specimens(first._sources[0].of) == specimens(second._sources[0].of)
 
 
 def test_a_detector_takes_the_place_of_perfect_counting(open_way):
