@@ -23,6 +23,7 @@ from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
 from lowdose.zoo.band_limit import binning_by_spectrum
 from lowdose.zoo.spreading import bin_counts, summed
+from lowdose.zoo.standardising import restore, standardised
 from lowdose.zoo.views import View, Views, averaged
 from lowdose.zoo.weights import load_network
 
@@ -227,11 +228,11 @@ class NetworkDenoiser:
             def see(view: View) -> Tensor:
                 # Summed before it is moved: some devices have no double precision.
                 sums = summed(view.window(given), self._block)
-                return _standardised(sums.to(self._device), mean, sigma)
+                return standardised(sums.to(self._device), mean, sigma)
 
             y = averaged(self._seen, see, forward, spreads=self._spreads)
             back_mean = back_mean / self._block**2
-            y.mul_(_as_floats(back_sigma, y)).add_(_as_floats(back_mean, y))
+            y = restore(y, back_mean, back_sigma)
             result: NDArray[np.float32] = y[:, 0].cpu().numpy()
         return result
 
@@ -294,7 +295,7 @@ class NetworkDenoiser:
 
             def see(view: View) -> Tensor:
                 sums = summed(view.window(frames), self._block)
-                return _standardised(sums.to(self._device), mean, sigma)
+                return standardised(sums.to(self._device), mean, sigma)
 
             y = averaged(
                 self._seen,
@@ -389,23 +390,6 @@ class NetworkDenoiser:
         return torch.autocast(
             self._device.type, self._dtype, enabled=self._dtype != torch.float32
         )
-
-
-def _standardised(
-    patches: Tensor, mean: NDArray[np.float64], sigma: NDArray[np.float64]
-) -> Tensor:
-    """Return (patches - mean) / sigma of patches, (N, F, H, W), as a new tensor."""
-    # The mean in two parts, of which the first leaves a difference that is exact:
-    # counts with a large offset would else lose their last digits in single precision.
-    coarse = mean.astype(np.float32)
-    difference = patches.sub(_as_floats(coarse, patches))
-    difference.sub_(_as_floats(mean - coarse, patches))
-    return difference.div_(_as_floats(sigma, patches))
-
-
-def _as_floats(column: NDArray[np.floating], like: Tensor) -> Tensor:
-    """Return a value for each image, (N, 1, 1), to act on images (N, F, H, W)."""
-    return torch.from_numpy(column.astype(np.float32)).to(like.device)[:, None]
 
 
 @contextmanager
