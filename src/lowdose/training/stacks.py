@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowdose import io
-from lowdose.errors import InvalidImageError
+from lowdose.errors import InvalidImageError, ParameterError
+from lowdose.inference.spans import reflected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,17 +59,32 @@ class Stack:
     def window(self, number: int, frames: int) -> list[int]:
         """Return the numbers of a frame and its neighbours, `frames` in all.
 
-        At the ends of a series the last frame there is repeated, as in use.
+        At the ends of a series it is reflected, as in use. Where that would show the
+        frame itself once more, and with it what is to be predicted, there is the one
+        next to it instead.
+
+        Parameters
+        ----------
+        number : int
+            Of the frame in the middle.
+        frames : int
+            How many, odd; its series has more than one frame if this is above 1.
         """
         half, mine = frames // 2, self.series[number]
         low, high = bisect_left(self.series, mine), bisect_right(self.series, mine) - 1
-        return [min(max(n, low), high) for n in range(number - half, number + half + 1)]
+        place, length = number - low, high - low + 1
+        window = low + reflected(place - half, place + half + 1, length)
+        again = window == number
+        again[half] = False
+        window[again] = number + 1 if number < high else number - 1
+        return [int(n) for n in window]
 
 
 def open_stack(
     sources: str | Sequence[str],
     *,
     patch: int,
+    frames: int = 1,
     key: str = "stack",
     given: Mapping[str, Micrograph] | None = None,
 ) -> Stack:
@@ -80,6 +96,8 @@ def open_stack(
         Files, each one series.
     patch : int
         Side of the crops that will be cut [px].
+    frames : int, optional
+        How many frames the network sees.
     key : str, optional
         Key of the recipe that names the files, for messages and `given`.
     given : mapping, optional
@@ -96,6 +114,8 @@ def open_stack(
     InvalidImageError
         If a frame is smaller than a crop, has NaN or Inf, is constant or saturated,
         or is no real image.
+    ParameterError
+        If a network that sees several frames is given a single one.
     """
     given = given or {}
     if key in given:
@@ -106,7 +126,7 @@ def open_stack(
             msg = f"data.{key} names no file. Give one noisy image or stack at least."
             raise InvalidImageError(msg)
         micrographs = [_named(io.read(Path(file)), Path(file).name) for file in files]
-    frames: list[Image] = []
+    images: list[Image] = []
     names: list[str] = []
     series: list[int] = []
     warnings: list[str] = []
@@ -120,16 +140,24 @@ def open_stack(
                 f"{micrograph.name} is too large for the memory; the training uses the "
                 f"{fitting} frames in the middle of its {count}."
             )
-        first = max(0, (count - fitting) // 2)
-        for index in range(first, first + min(count, fitting)):
+        used = min(count, fitting)
+        if frames > 1 and used == 1:
+            msg = (
+                f"The network sees {frames} frames, but of {micrograph.name} there is "
+                f"{'one' if count == 1 else 'memory for one'}. Leave that file out, or "
+                "set the network's option frames=1."
+            )
+            raise ParameterError(msg)
+        first = (count - used) // 2
+        for index in range(first, first + used):
             name = f"{micrograph.name}, frame {index}"
             frame, warning = checked(micrograph.frame(index), name)
-            frames.append(frame)
+            images.append(frame)
             names.append(name)
             series.append(number)
             warnings += [warning] if warning else []
     return Stack(
-        frames=frames, names=names, series=series, warnings=_shortened(warnings)
+        frames=images, names=names, series=series, warnings=_shortened(warnings)
     )
 
 

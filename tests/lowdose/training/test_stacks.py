@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from lowdose.errors import InputError, InvalidImageError
+from lowdose.errors import InputError, InvalidImageError, ParameterError
 from lowdose.micrograph import Micrograph
 from lowdose.training.held_out import held_out_crops, hold_out, random_place
 from lowdose.training.stacks import Stack, open_stack
@@ -23,8 +23,25 @@ def test_files_become_one_stack_of_series(rng, tmp_path):
     stack = open_stack(paths, patch=32)
     assert list(stack.series) == [0, 0, 1, 1, 1]
     assert stack.names[3] == "b.tif, frame 1"
-    assert stack.window(2, 3) == [2, 2, 3]
-    assert stack.window(1, 5) == [0, 0, 1, 1, 1]
+    assert stack.window(3, 3) == [2, 3, 4]
+    assert stack.window(2, 5) == [4, 3, 2, 3, 4]  # reflected, as in use
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 9])
+@pytest.mark.parametrize("seen", [3, 5, 7])
+def test_no_window_shows_the_frame_that_is_to_be_predicted_twice(rng, count, seen):
+    stack = open_stack("", patch=32, given=given(frames(rng, count)))
+    for number in range(count):
+        window = stack.window(number, seen)
+        assert len(window) == seen
+        assert window[seen // 2] == number
+        assert window.count(number) == 1
+        assert set(window) <= set(range(count))
+
+
+def test_a_network_that_sees_several_frames_is_given_no_single_one(rng):
+    with pytest.raises(ParameterError, match="sees 5 frames, but of mine there is one"):
+        open_stack("", patch=32, frames=5, given=given(frames(rng, 1)))
 
 
 def test_data_in_memory_takes_the_place_of_files(rng):

@@ -266,7 +266,9 @@ class BlindSpot:
 
 def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, BlindSpot]:
     """Open a noisy stack (see :func:`lowdose.training.ways.iter_open`)."""
-    stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
+    stack = open_stack(
+        config.stack, patch=setting.patch, frames=setting.frames, given=setting.given
+    )
     measures = yield from iter_measure(
         stack.frames, normalisation=setting.normalisation
     )

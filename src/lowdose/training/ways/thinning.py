@@ -222,7 +222,9 @@ def iter_open(config: Config, setting: Setting) -> Generator[Progress, None, Thi
             "input follows from their statistics for 'mean-and-noise' alone."
         )
         raise ParameterError(msg)
-    stack = open_stack(config.stack, patch=setting.patch, given=setting.given)
+    stack = open_stack(
+        config.stack, patch=setting.patch, frames=setting.frames, given=setting.given
+    )
     gain = config.gain if config.gain is not None else counting(stack.frames).gain
     stack = _counted(stack, gain, config.offset)
     plain = gain == 1 and config.offset == 0
