@@ -100,7 +100,7 @@ def sbd_report(study: SbdStudy, found: Found) -> Report:
         *image_panels(found, _shown(study), describe=_caption),
         *closing(found),
     ]
-    return Report(title="Benchmark sbd: platinum on ceria at low dose", blocks=blocks)
+    return Report(title="Benchmark sbd: nanoparticles at low dose", blocks=blocks)
 
 
 def _shown(study: SbdStudy) -> list[Item]:

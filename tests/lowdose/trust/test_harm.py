@@ -13,7 +13,11 @@ SHIPPED = [card for card in zoo.list_models() if card.group != "yours"]
 def test_the_models_of_the_package_keep_the_bounds_of_their_cards(card):
     bounds = card.details["harm"]
     assert bounds.keys() == {"clean", "constant", "noise_left", "noise_peak"}
-    assert bounds["noise_peak"] <= 1  # nothing stands out of the noise that was there
+    # Nothing stands out of the noise that was there. What is only for comparison may,
+    # if it says so.
+    if bounds["noise_peak"] > 1:
+        assert card.group == "baseline"
+        assert any("waves of noise" in limit for limit in card.details["limits"])
     assert find_harm(card, images=1, side=128).beyond(bounds) == []
 
 
