@@ -33,6 +33,7 @@ from lowdose.simulation.specimens import (
 from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.random import Generator
@@ -111,21 +112,18 @@ def sbd_preset(
         Rendering raises :class:`~lowdose.errors.ParameterError` where `vibration` or
         `contrast` is out of the range of :class:`~lowdose.simulation.imaging.Optics`.
     """
-    return Preset(
+    return _series_preset(
         name="sbd",
         title="Platinum nanoparticles on ceria, HRTEM defocus series",
         summary="after SBD: 4 defocus values of 0 to 20 nm from each specimen",
-        images_per_specimen=_SERIES,
-        detector="sbd",
-        vacuum=SBD_VACUUM,
-        units=UNITS,
         options={
             "pixel_size": pixel_size,
             "size": size,
             "vibration": vibration,
             "contrast": contrast,
         },
-        render=partial(_render_series, pixel_size, size, vibration, contrast, ("Pt",)),
+        vibration=vibration,
+        contrast=contrast,
     )
 
 
@@ -146,23 +144,14 @@ def metals_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
     -------
     Preset
     """
-    return Preset(
+    return _series_preset(
         name="metals",
         title="Nanoparticles of gold, silver and other metals on ceria, HRTEM",
         summary="as sbd, with Au, Ag, Pd, Ir, Rh, Cu and Ni in turn in place of Pt",
-        images_per_specimen=_SERIES,
-        detector="sbd",
-        vacuum=SBD_VACUUM,
-        units=UNITS,
         options={"pixel_size": pixel_size, "size": size},
-        render=partial(
-            _render_series,
-            pixel_size,
-            size,
-            _FURTHER_VIBRATION,
-            _CONTRAST_GAIN,
-            OTHER_METALS,
-        ),
+        vibration=_FURTHER_VIBRATION,
+        contrast=_CONTRAST_GAIN,
+        metals=OTHER_METALS,
     )
 
 
@@ -183,16 +172,13 @@ def sbd_sharp_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
     -------
     Preset
     """
-    return Preset(
+    return _series_preset(
         name="sbd-sharp",
         title="Platinum nanoparticles on ceria, HRTEM defocus series, sharp",
         summary="as sbd, with the little vibration of a good day",
-        images_per_specimen=_SERIES,
-        detector="sbd",
-        vacuum=SBD_VACUUM,
-        units=UNITS,
         options={"pixel_size": pixel_size, "size": size},
-        render=partial(_render_series, pixel_size, size, 0.0, 1.0, ("Pt",)),
+        vibration=0.0,
+        contrast=1.0,
     )
 
 
@@ -241,6 +227,37 @@ def structure_class(parameters: NanoparticleParameters) -> str:
         return "none"
     size = parameters.size
     return "small" if size < 3 else "medium" if size < 4 else "large"
+
+
+def _series_preset(
+    *,
+    name: str,
+    title: str,
+    summary: str,
+    options: Mapping[str, Any],
+    vibration: float,
+    contrast: float,
+    metals: tuple[str, ...] = ("Pt",),
+) -> Preset:
+    """Return a preset of defocus series; its options have the size of the images."""
+    return Preset(
+        name=name,
+        title=title,
+        summary=summary,
+        images_per_specimen=_SERIES,
+        detector="sbd",
+        vacuum=SBD_VACUUM,
+        units=UNITS,
+        options=options,
+        render=partial(
+            _render_series,
+            options["pixel_size"],
+            options["size"],
+            vibration,
+            contrast,
+            metals,
+        ),
+    )
 
 
 def _render_series(

@@ -77,7 +77,8 @@ class Stack:
         again = window == number
         again[half] = False
         window[again] = number + 1 if number < high else number - 1
-        return [int(n) for n in window]
+        numbers: list[int] = window.tolist()
+        return numbers
 
 
 def open_stack(

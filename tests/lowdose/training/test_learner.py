@@ -17,11 +17,15 @@ FOLDER = Path(lowdose.zoo.__file__).parent / "models" / "tem-nanoparticle"
 
 @pytest.fixture
 def learner():
-    """Return a function that makes the learner of tem-movie, with changes."""
+    """Return a function that makes the learner of tem-movie, with changes.
+
+    It begins with the bundled model in place of an earlier part of its training.
+    """
 
     def make(*changes):
         fabric = make_fabric(Hardware(device="cpu"), "float32")
         fabric.launch()
+        changes = ("start=tem-nanoparticle", *changes)
         return Learner(read_recipe(RECIPE, changes=changes), fabric, "mse")
 
     return make

@@ -1,7 +1,12 @@
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from lowdose import zoo
 from lowdose.errors import LowDoseWarning, UnknownDenoiserError
+
+RECIPES = Path(__file__).parents[3] / "recipes"
 
 
 @pytest.fixture
@@ -18,6 +23,19 @@ def test_the_bundled_models_are_listed_first_and_load(shelf, make_model):
     for card in zoo.list_models():
         denoiser = zoo.load_model(card.name)
         assert denoiser.describe()["sha256"] == card.sha256
+
+
+def test_a_recipe_gives_its_model_the_words_of_the_bundled_card():
+    for card in zoo.list_models():
+        if card.group == "yours":
+            continue
+        written = tomllib.loads((card.folder / "card.toml").read_text("utf-8"))
+        name = written["training"]["recipe"]
+        recipe = tomllib.loads((RECIPES / name).read_text("utf-8"))
+        for key in ("name", "title", "summary", "licence", "reference"):
+            assert written[key] == recipe[key], f"{name}: {key}"
+        for key in ("limits", "valid", "harm"):
+            assert written[key] == recipe["card"][key], f"{name}: {key}"
 
 
 def test_every_bundled_card_says_what_a_user_must_know():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from lowdose.errors import FormatError, InputError, ParameterError, did_you_mean
+from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 from lowdose.simulation.specimens.specimen import import_ase
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 #: Name -> prototype, elements, lattice constants a, b, c [nm] and the angle between a
 #: and b [°]; room temperature, R. W. G. Wyckoff, Crystal Structures (1963).
 _TABLE: Final[Mapping[str, tuple[str, tuple[str, ...], tuple[float, ...]]]] = {
-    "Au": ("fcc", ("Au",), (0.40786,)),
-    "Pt": ("fcc", ("Pt",), (0.39231,)),
+    "Au": ("fcc", ("Au",), (LATTICE_CONSTANTS["Au"],)),
+    "Pt": ("fcc", ("Pt",), (LATTICE_CONSTANTS["Pt"],)),
     "Al": ("fcc", ("Al",), (0.40496,)),
-    "Cu": ("fcc", ("Cu",), (0.36147,)),
+    "Cu": ("fcc", ("Cu",), (LATTICE_CONSTANTS["Cu"],)),
     "Fe": ("bcc", ("Fe",), (0.28665,)),
     "W": ("bcc", ("W",), (0.31650,)),
     "Ti": ("hcp", ("Ti",), (0.29506, 0.46788)),
