@@ -8,7 +8,7 @@ minimise the mean squared error *to the truth itself*, searched over all its
 parameters, with and without variance stabilisation and at several binnings. A real
 user cannot tune like that: it is the most that a filter could reach.
 
-    python benchmarks/filter_quality.py ../shared/real/isbi2012-sstem-stack.tif \
+    python benchmarks/filter_quality.py isbi2012-sstem-stack.tif \
         --denoiser general --json filter_quality.json --markdown filter_quality.md
 """
 

@@ -11,9 +11,9 @@ Filters have at each binning the defaults, and at the best one the parameters th
 this very score best (a coordinate search); no user could tune them better. The scatter
 is that of the *difference* to the first model, pixel by pixel.
 
-    lowdose train --from-stack ../shared/real/graphene-stem-grain-boundary.tif \
+    lowdose train --from-stack graphene-stem-grain-boundary.tif \
         --minutes 10 -o runs/graphene
-    python benchmarks/from_stack.py ../shared/real/graphene-stem-grain-boundary.tif \
+    python benchmarks/from_stack.py graphene-stem-grain-boundary.tif \
         --model runs/graphene --model runs/graphene:views=8 --rows 0 340 \
         --markdown runs/graphene.md
 

@@ -8,7 +8,7 @@ of ours, and what must not be: other exceptions, ended processes, more than ten 
 and more than a GiB of memory. Run it from the root of the repository::
 
     python benchmarks/fuzz.py --count 10000                       # about 5 min
-    python benchmarks/fuzz.py --count 10000 --real ../shared/real
+    python benchmarks/fuzz.py --count 10000 --real FOLDER
 
 The seed of each bad file is printed; ``--seed N --count 1`` makes it again.
 """

@@ -1,6 +1,6 @@
 """Draw what a training on one noisy image made of it, beside the best filter.
 
-    python docs/training_pictures.py ../shared/real/graphene-stem-grain-boundary.tif \
+    python docs/training_pictures.py graphene-stem-grain-boundary.tif \
         --filter bm3d:binning=4 --model runs/graphene --field 6 \
         -o docs/images/training/graphene.png
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHARE: Final = 0.1
 #: Largest side of the images that filters are tuned on [px], and how many.
 TUNING_SIDE: Final = 360
-TUNING_IMAGES: Final = 4
+TUNING_IMAGES: Final = 6
 
 
 def divide(
@@ -84,15 +85,16 @@ def tuning_numbers(
 
 def middle(scene: Scene, side: int = TUNING_SIDE) -> Scene:
     """Return the middle of a scene, a square of this side [px] at most."""
-    from lowdose.benchmark.study import Scene
-
     rows, columns = (
         slice(max(0, (n - side) // 2), max(0, (n - side) // 2) + side)
         for n in scene.truth.shape[-2:]
     )
     counts = np.asarray(scene.counts)[..., rows, columns]
-    return Scene(
-        counts=scene.counts.replace(data=counts), truth=scene.truth[..., rows, columns]
+    return replace(
+        scene,
+        counts=scene.counts.replace(data=counts),
+        truth=scene.truth[..., rows, columns],
+        more={},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.report import Block
     from lowdose.benchmark.sources import Pool
     from lowdose.benchmark.study import Denoise
+    from lowdose.filters.tuning import Score
     from lowdose.micrograph import Micrograph
 
 #: Mean electrons per pixel.
@@ -59,6 +60,7 @@ class DoseStudy:
     side: int = SIDE
 
     name = "dose"
+    tuned_for: ClassVar[Score] = "psnr"
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.report import Report
     from lowdose.benchmark.sources import Pool
     from lowdose.benchmark.study import Denoise
+    from lowdose.filters.tuning import Score
 
 #: Ranges of dose, and the detectors that have their laws.
 REGIMES: Final = {"low": "ede-low", "ordinary": "ede-ordinary"}
@@ -88,6 +89,7 @@ class EdeStudy:
     side: int = SIDE
 
     name = "ede2018"
+    tuned_for: ClassVar[Score] = "mse"
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -192,6 +194,7 @@ class EdeStudy:
         return Scene(
             counts=crop.replace(data=counts),
             truth=truth,
+            unit=dose,
             more={"unit": unit, "dose": dose},
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.report import Block
     from lowdose.benchmark.sources import Pool
     from lowdose.benchmark.study import Denoise
+    from lowdose.filters.tuning import Score
     from lowdose.simulation.detector import Detector
 
 #: The presets whose images have detectors of their own, and the one of all others.
@@ -68,6 +69,7 @@ class GrapheneStudy:
     seed: int = 0
 
     name = "em-denoise"
+    tuned_for: ClassVar[Score] = "psnr"
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: Limits between hard and easy surface columns, in d'.
-_DETECTABLE: Final = (2.0, 3.0, 4.0)
+_DETECTABLE: Final = (2.0, 4.0, 6.0)
 _DEFOCUS: Final = ((0, 3), (4, 8), (9, 14), (15, 20))
 _TILT: Final = (0.5, 1.0, 2.0)
 

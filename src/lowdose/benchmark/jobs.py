@@ -45,7 +45,11 @@ class TuneJob:
         method, level = task
         assert method.spec is not None
         scenes = self.study.tuning_scenes(level)
-        yield method.label, level, tune(method.spec, scenes)
+        yield (
+            method.label,
+            level,
+            tune(method.spec, scenes, score=self.study.tuned_for),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.movie_sources import FilmPool
     from lowdose.benchmark.report import Block
     from lowdose.benchmark.study import Denoise
+    from lowdose.filters.tuning import Score
 
 #: Side of the squares of the pictures [px], and the frames about an event in them.
 _SIDE: Final = 72
@@ -64,6 +65,7 @@ class MovieStudy:
     doses: tuple[float, ...] = (1.0,)
 
     name = "movie"
+    tuned_for: ClassVar[Score] = "psnr"
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.methods import Method
     from lowdose.benchmark.report import Report
     from lowdose.benchmark.study import Denoise, Image
+    from lowdose.filters.tuning import Score
 
 #: SBD's classes of contrast, the one of the headline first.
 CONTRASTS: Final = ("white", "intermediate", "black")
@@ -84,6 +85,7 @@ class SbdStudy:
     field_count: int = 25
 
     name = "sbd"
+    tuned_for: ClassVar[Score] = "psnr"
 
     @property
     def identity(self) -> Mapping[str, Any]:

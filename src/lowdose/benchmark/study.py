@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lowdose.benchmark.found import Found
     from lowdose.benchmark.methods import Method
     from lowdose.benchmark.report import Report
+    from lowdose.filters.tuning import Score
     from lowdose.micrograph import Micrograph
 
 Image = NDArray[np.float32]
@@ -58,12 +59,15 @@ class Scene:
         Detector counts, with their pixel size.
     truth : ndarray, the same shape
         What is expected, in the same counts.
+    unit : float, optional
+        Counts that 1 in the units of the errors stands for.
     more : mapping, optional
         What else the protocol needs to score it.
     """
 
     counts: Micrograph
     truth: Image
+    unit: float = 1.0
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +96,10 @@ class Study(Protocol):
     @property
     def name(self) -> str:
         """Name of the protocol."""
+
+    @property
+    def tuned_for(self) -> Score:
+        """What filters are tuned for: the score that the tables are about."""
 
     @property
     def identity(self) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lowdose.batch.spec import DenoiserSpec
     from lowdose.benchmark.study import Scene
+    from lowdose.filters.tuning import Score
     from lowdose.micrograph import Micrograph
 
 #: Binnings that are tried, where the image has at least this many blocks along a side.
@@ -23,7 +24,7 @@ _FEWEST: Final = 24
 #: Wrappers of every filter, which can be fixed while the rest is tuned.
 WRAPPERS: Final = ("vst", "binning")
 #: Images that all combinations are searched on.
-_FIRST: Final = 2
+_FIRST: Final = 3
 
 
 def check_tunable(spec: DenoiserSpec, text: str) -> None:
@@ -45,7 +46,9 @@ def check_tunable(spec: DenoiserSpec, text: str) -> None:
         raise ParameterError(msg)
 
 
-def tune(spec: DenoiserSpec, scenes: Sequence[Scene]) -> dict[str, Any]:
+def tune(
+    spec: DenoiserSpec, scenes: Sequence[Scene], *, score: Score = "mse"
+) -> dict[str, Any]:
     """Find the parameters of a filter that come nearest to the truth.
 
     Parameters
@@ -54,7 +57,10 @@ def tune(spec: DenoiserSpec, scenes: Sequence[Scene]) -> dict[str, Any]:
         The filter; `vst` and `binning` may be fixed.
     scenes : sequence of Scene
         Images, of any size: the middle that all of them have is used. Of stacks the
-        middle frame is.
+        middle frame is. Errors are in the units of each scene.
+    score : {"mse", "psnr"}, optional
+        What is to be best on average, as :func:`~lowdose.filters.tuning.tune_to_truth`
+        has it.
 
     Returns
     -------
@@ -62,9 +68,16 @@ def tune(spec: DenoiserSpec, scenes: Sequence[Scene]) -> dict[str, Any]:
         Every parameter.
     """
     counts = _stack([np.asarray(scene.counts) for scene in scenes])
-    truth = _stack([scene.truth for scene in scenes])
+    units = np.array([scene.unit for scene in scenes])
+    truth = _stack([scene.truth for scene in scenes]) / units[:, None, None]
     return tune_to_truth(
-        spec.name, counts, truth, first=_FIRST, **_combinations(spec, counts.shape[1:])
+        spec.name,
+        counts,
+        truth,
+        scale=units,
+        score=score,
+        first=_FIRST,
+        **_combinations(spec, counts.shape[1:]),
     )
 
 

@@ -28,6 +28,7 @@ from lowdose.progress import Clock, Progress, ShouldStop, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Literal
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     Images = NDArray[np.float32]
     Settings = dict[str, Any]
+    Score = Literal["mse", "psnr"]
 
 #: Largest edge of the part of a frame that is tuned on [px].
 _EDGE: Final = 512
@@ -202,7 +204,8 @@ def tune_to_truth(
     counts: Images,
     truth: ArrayLike,
     *,
-    scale: float = 1.0,
+    scale: ArrayLike = 1.0,
+    score: Score = "mse",
     first: int = 3,
     vst: Sequence[str] = ("none", "counts"),
     binnings: Sequence[int] = (1, 2, 3, 4),
@@ -211,7 +214,8 @@ def tune_to_truth(
 
     For benchmarks: tune on some images, and score on others. Every combination of
     `vst` and `binning` is searched on a few images spread over the stack, and
-    the best two again on all of them.
+    the best two again on all of them. The defaults and the presets of the filter are
+    candidates too, so that on these images nothing that comes with it is better.
 
     Parameters
     ----------
@@ -221,8 +225,11 @@ def tune_to_truth(
         Noisy images.
     truth : array_like, shape (N, H, W)
         What they should be, times `scale`.
-    scale : float, optional
-        Counts per unit of the truth.
+    scale : float or array_like, shape (N,), optional
+        Counts per unit of the truth, of all images or of each.
+    score : {"mse", "psnr"}, optional
+        What is to be best: the mean over the images of the squared error, which hard
+        images decide; or that of its logarithm, and so the mean PSNR.
     first : int, optional
         Images to search all combinations on.
     vst, binnings : sequence, optional
@@ -242,10 +249,15 @@ def tune_to_truth(
     images, wanted = np.asarray(counts), np.asarray(truth, dtype=np.float64)
     some = np.linspace(0, len(images) - 1, min(first, len(images))).astype(int)
 
+    per_unit = np.broadcast_to(np.asarray(scale, np.float64), len(images))
+    tiny = np.finfo(np.float64).tiny
+
     def trials(chosen: Any) -> _Trials:
         def cost(values: Settings) -> float:
-            errors = denoise_frames(name, images[chosen], values) / scale
-            return float(np.mean(np.square(errors - wanted[chosen])))
+            denoised = denoise_frames(name, images[chosen], values)
+            errors = denoised / per_unit[chosen, None, None] - wanted[chosen]
+            each = np.mean(np.square(errors), axis=(1, 2))
+            return float(np.mean(np.log(each + tiny) if score == "psnr" else each))
 
         return _Trials(name, cost, None, never, None)
 
@@ -264,16 +276,22 @@ def tune_to_truth(
             key=operator.itemgetter(1),
         )
         found.append((lowest, {**values, **fixed}))
-    if len(some) == len(images):
-        return min(found, key=operator.itemgetter(0))[1]
-    everything = trials(slice(None))
-    finals: list[tuple[float, Settings]] = []
+    everything = few if len(some) == len(images) else trials(slice(None))
     for _, values in sorted(found, key=operator.itemgetter(0))[:_SEARCHED]:
         fixed = {key: values[key] for key in ("vst", "binning")}
         start = {key: values[key] for key in axes}
-        best, lowest = search(everything.cost(fixed), axes, start, finest=FINEST)
-        finals.append((lowest, {**best, **fixed}))
-    return min(finals, key=operator.itemgetter(0))[1]
+        search(everything.cost(fixed), axes, start, finest=FINEST)
+    for values in _ready(name):
+        if values["vst"] in vst and values["binning"] in binnings:
+            everything.cost({})(values)
+    return everything.best()[0]
+
+
+def _ready(name: str) -> list[Settings]:
+    """Return the defaults and the presets of a filter, every value of each."""
+    spec = FILTERS[name]
+    defaults = {parameter.name: parameter.default for parameter in spec.parameters}
+    return [defaults, *({**defaults, **preset} for preset in spec.presets.values())]
 
 
 def denoise_frames(name: str, frames: Images, values: Mapping[str, Any]) -> Images:

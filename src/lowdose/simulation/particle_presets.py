@@ -88,9 +88,6 @@ def sbd_preset(
     """Return the preset ``sbd``: images with the statistics of SBD's.
 
     Its specimens and lenses are those of :func:`sbd_sharp_preset` with the same seed.
-    The class of contrast of an image is that of the sharp one: a blur lowers columns
-    that stick out of the vacuum more than the wide dark between them, so that few
-    images would be left whose columns count as white.
 
     Parameters
     ----------
@@ -292,15 +289,13 @@ def _render_series(
             vibration=math.hypot(lens.vibration, vibration),
             contrast=lens.contrast * contrast,
         )
-        sharp = _imaged(wave, lens, pixel_size, size)
-        images.append(
-            sharp if blurred == lens else _imaged(wave, blurred, pixel_size, size)
-        )
+        image = _imaged(wave, blurred, pixel_size, size)
+        images.append(image)
         records.append(
             image_record(
                 specimen,
                 number,
-                sharp,
+                image,
                 index=index,
                 vacuum=SBD_VACUUM,
                 pixel_size=pixel_size,

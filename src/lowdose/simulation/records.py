@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from lowdose.errors import ParameterError
-from lowdose.simulation.contrast import contrast_class
+from lowdose.simulation.contrast import column_contrast, contrast_class
 from lowdose.simulation.specimens.specimen import flat
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def image_record(
     number : int
         Number of the specimen in the set.
     image : ndarray, shape (H, W), float32
-        The image, for its contrast class.
+        The image, for the contrast of its columns.
     index : int
         Its number among those of the specimen.
     vacuum : float
@@ -158,7 +158,8 @@ def image_record(
     Returns
     -------
     dict
-        ``contrast`` is the class; how much contrast was left is ``contrast_factor``.
+        ``contrast`` is the class and ``column_contrast`` what it goes by; how much
+        contrast was left is ``contrast_factor``.
     """
     known = specimen.record()
     seed = known.pop("seed")
@@ -166,13 +167,15 @@ def image_record(
     if "contrast" in lens:
         lens["contrast_factor"] = lens.pop("contrast")
     lens = {name: None if value == math.inf else value for name, value in lens.items()}
+    shown = column_contrast(image, specimen, pixel_size=pixel_size, vacuum=vacuum)
     return {
         "specimen": number,
         "specimen_seed": seed,
         "image": index,
         "pixel_size": pixel_size,
         "energy": energy,
-        "contrast": contrast_class(image, vacuum),
+        "contrast": contrast_class(shown),
+        "column_contrast": shown,
         **more,
         **known,
         **lens,

@@ -80,7 +80,7 @@ def test_more_images_begin_with_the_same_ones():
 
 
 def test_a_class_that_is_not_there_is_refused():
-    pool = SimulatedPool(dataset=open_sample())
+    pool = SimulatedPool(dataset=open_sample().filter(contrast="white"))
     with pytest.raises(ParameterError, match="no images of black contrast"):
         _ = SbdStudy(pool=pool, count=1, contrasts=("black",)).items
 
@@ -89,6 +89,7 @@ def test_the_truth_has_every_column_and_an_empty_vacuum(drawn):
     clean, structure = drawn
     values = column_values(structure, clean)
     assert values["f1"] == values["surface_f1"] == values["surface_atoms_f1"] == 1
+    assert values["surface_strict_f1"] == 1
     assert values["position_error_pm"] < 1
     assert values["invented_in_vacuum"] == 0
     assert vacuum_values(structure, clean.data, clean.data)["vacuum_rms"] == 0
@@ -128,7 +129,23 @@ def test_a_column_rubbed_out_at_the_surface_is_missed(drawn):
     values = column_values(structure, clean.replace(data=rubbed))
     assert values["missed_columns"] >= 1
     assert values["surface_there"] < 1
-    assert values["surface_atoms_f1"] < 1
+    assert values["surface_strict_f1"] <= values["surface_atoms_f1"] < 1
+
+
+def test_a_surface_column_a_little_too_weak_is_wrong_by_one_threshold_alone(drawn):
+    clean, structure = drawn
+    y, x = structure.columns.positions[structure.surface][0]
+    rows, columns = np.indices(clean.shape)
+    blob = np.exp(
+        -((rows - y) ** 2 + (columns - x) ** 2) / (2 * structure.columns.scale**2)
+    )
+    height = structure.columns.height[structure.surface][0]
+    seen = set()
+    for left in (1.0, 0.5, 0.3, 0.26, 0.22, 0.18, 0.14, 0.1, 0.0):
+        weaker = (clean.data - (1 - left) * height * blob).astype(np.float32)
+        values = column_values(structure, clean.replace(data=weaker))
+        seen.add((values["surface_strict_f1"] == 1, values["surface_atoms_f1"] == 1))
+    assert seen == {(True, True), (False, True), (False, False)}
 
 
 def test_an_image_without_columns_has_no_structure(drawn):

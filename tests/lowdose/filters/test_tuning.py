@@ -120,3 +120,45 @@ def test_every_filter_can_be_tuned_on_a_tiny_frame(name):
     frame = np.random.default_rng(3).poisson(2.0, (9, 14))
     found = tune_by_thinning(frame, name, most=6)
     assert np.isfinite(found.mse)
+
+
+def test_nothing_that_comes_with_the_filter_is_better_on_the_same_images():
+    y, x = np.mgrid[:48, :48]
+    flat = np.full((48, 48), 4.0)
+    fine = 40 + 39 * np.cos(2 * np.pi * x / 3) * np.cos(2 * np.pi * y / 3)
+    # The first that are searched are unlike the rest.
+    truth = np.stack([flat, *[fine] * 6, flat])
+    counts = np.random.default_rng(4).poisson(truth).astype(np.float32)
+
+    def reached(values):
+        return np.mean((denoise_frames("gaussian", counts, values) - truth) ** 2)
+
+    found = tune_to_truth("gaussian", counts, truth, first=2, binnings=(1,))
+    assert reached(found) <= reached({})
+    for preset in FILTERS["gaussian"].presets.values():
+        assert reached(found) <= reached(preset)
+
+
+def test_a_hard_image_decides_the_error_but_not_the_psnr(truth):
+    strong = 400 * truth
+    rates = np.stack([truth, truth, strong])
+    counts = np.random.default_rng(5).poisson(rates).astype(np.float32)
+    by_error, by_psnr = (
+        tune_to_truth("gaussian", counts, rates, score=score, binnings=(1,))["sigma"]
+        for score in ("mse", "psnr")
+    )
+    alone = tune_to_truth("gaussian", counts[2:], rates[2:], binnings=(1,))["sigma"]
+    assert by_error == pytest.approx(alone, rel=0.1)
+    assert by_psnr > 1.5 * by_error
+
+
+def test_every_image_can_have_its_own_unit(truth):
+    rates = np.stack([truth, 400 * truth])
+    counts = np.random.default_rng(6).poisson(rates).astype(np.float32)
+    units = np.array([1.0, 400.0])
+    dim = tune_to_truth("gaussian", counts[:1], rates[:1], binnings=(1,))["sigma"]
+    both = tune_to_truth(
+        "gaussian", counts, rates / units[:, None, None], scale=units, binnings=(1,)
+    )["sigma"]
+    # In units of the truth the dim image is the hard one.
+    assert both == pytest.approx(dim, rel=0.2)
