@@ -29,8 +29,8 @@ import numpy as np
 
 from lowdose.simulation import drawn
 from lowdose.simulation.crystal_presets import crystals_preset, graphene_preset
+from lowdose.simulation.movie_presets import movie_preset
 from lowdose.simulation.particle_presets import (
-    movie_preset,
     sbd_preset,
     sbd_sharp_preset,
 )

@@ -20,7 +20,8 @@ from lowdose.progress import never
 from lowdose.simulation import drawn
 from lowdose.simulation.crystal_presets import graphene_preset
 from lowdose.simulation.dataset import Dataset
-from lowdose.simulation.particle_presets import movie_preset, sbd_preset
+from lowdose.simulation.movie_presets import movie_preset
+from lowdose.simulation.particle_presets import sbd_preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence

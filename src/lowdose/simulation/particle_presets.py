@@ -1,4 +1,4 @@
-"""The presets ``sbd``, ``sbd-sharp``, ``metals`` and ``movie``: particles on ceria.
+"""The presets ``sbd``, ``sbd-sharp`` and ``metals``: particles on ceria.
 
 After S. Mohan et al., IEEE Trans. Comput. Imaging 8, 585 (2022),
 doi:10.1109/TCI.2022.3176536: their images have 0.45 electrons per pixel in vacuum, at
@@ -8,7 +8,7 @@ values of 0 to 20 nm, in steps of 1. Ours, at 300 keV, have the ranges of
 focal spread are chosen here. ``sbd-sharp`` is what a lens shows on a good day, with
 the contrast of SBD's images but sharper columns. ``sbd`` shows the same specimens
 under the same lenses as sharp as SBD's images are. ``metals`` is ``sbd`` with
-particles of other metals than platinum. Movies are as sharp as ``sbd-sharp``.
+particles of other metals than platinum.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from lowdose.errors import ParameterError
 from lowdose.simulation.imaging import Beam, Optics, exit_wave, hrtem
-from lowdose.simulation.movies import MovieParameters, describe_event, plan_movie
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
 from lowdose.simulation.specimens import (
     NanoparticleParameters,
     nanoparticle,
-    particle_model,
 )
 from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.simulation.imaging import ExitWave
-    from lowdose.simulation.movies import State
-    from lowdose.simulation.specimens import ParticleModel
 
 #: Electrons per pixel in vacuum, of SBD's images.
 SBD_VACUUM: Final = 0.45
@@ -50,7 +45,7 @@ OTHER_METALS: Final = tuple(metal for metal in LATTICE_CONSTANTS if metal != "Pt
 #: Images of one specimen, at as many defocus values.
 _SERIES: Final = 4
 #: SBD's defocus values [nm]: 0 to this, in steps of 1.
-_DEFOCUS: Final = 20
+MAX_DEFOCUS: Final = 20
 #: What is left of the contrast (the inverse of the Stobbs factor), so that the relative
 #: standard deviation of sharp images is that of SBD's.
 _CONTRAST: Final = (0.43, 0.485)
@@ -70,12 +65,8 @@ _FURTHER_VIBRATION: Final = 0.034
 #: is a little too strong for blurred ones, whose columns the blur itself lowers.
 _CONTRAST_GAIN: Final = 1.1
 #: Size of the view [nm], a little more than the image.
-_VIEW: Final = 4.4
-_ENERGY: Final = 300.0
-#: Distance of every event of a movie from the border [nm].
-_BORDER: Final = 0.15
-#: Which events have a place before, and which after.
-_PLACES: Final = {"before": ("hop", "vanish"), "after": ("hop", "appear")}
+VIEW: Final = 4.4
+ENERGY: Final = 300.0
 
 
 def sbd_preset(
@@ -179,34 +170,6 @@ def sbd_sharp_preset(*, pixel_size: float = 0.0061, size: int = 720) -> Preset:
     )
 
 
-def movie_preset(
-    *, pixel_size: float = 0.0125, size: int = 352, frames: int = 16
-) -> Preset:
-    """Return the preset ``movie``.
-
-    Parameters
-    ----------
-    pixel_size : float, optional
-        [nm/px].
-    size : int, optional
-        Height and width [px].
-    frames : int, optional
-        Frames of each movie.
-    """
-    return Preset(
-        name="movie",
-        title="Movies of a nanoparticle whose surface atoms move",
-        summary=f"{frames} frames each, with drift, rotation and a list of events",
-        images_per_specimen=frames,
-        counted="movies",
-        detector="sbd",
-        vacuum=SBD_VACUUM,
-        units=UNITS,
-        options={"pixel_size": pixel_size, "size": size, "frames": frames},
-        render=partial(_render_movie, pixel_size, size, frames),
-    )
-
-
 def structure_class(parameters: NanoparticleParameters) -> str:
     """Return the class of a particle by its width: ours, where SBD have four models.
 
@@ -269,27 +232,27 @@ def _render_series(
 ) -> Rendering:
     """Simulate a specimen once, and image it at several defocus values."""
     rng, own = specimen_rng(seed, number)
-    view = max(_VIEW, size * pixel_size)
+    view = max(VIEW, size * pixel_size)
     metal = metals[number % len(metals)]
     parameters, specimen = draw_until_possible(
         partial(NanoparticleParameters.draw, height=view, width=view, metal=metal),
         lambda drawn: nanoparticle(drawn, own),
         rng,
     )
-    optics = _draw_optics(rng)
-    wave = exit_wave(specimen, Beam(energy=_ENERGY), cache=cache)
+    optics = draw_optics(rng)
+    wave = exit_wave(specimen, Beam(energy=ENERGY), cache=cache)
     images, records = [], []
     # Evenly spread over SBD's values, from a random start: each is drawn as often.
     start = rng.uniform()
     for index in range(_SERIES):
-        defocus = np.floor((index + start) * (_DEFOCUS + 1) / _SERIES)
+        defocus = np.floor((index + start) * (MAX_DEFOCUS + 1) / _SERIES)
         lens = dataclasses.replace(optics, defocus=float(defocus))
         blurred = dataclasses.replace(
             lens,
             vibration=math.hypot(lens.vibration, vibration),
             contrast=lens.contrast * contrast,
         )
-        image = _imaged(wave, blurred, pixel_size, size)
+        image = imaged_at_dose(wave, blurred, pixel_size, size)
         images.append(image)
         records.append(
             image_record(
@@ -299,7 +262,7 @@ def _render_series(
                 index=index,
                 vacuum=SBD_VACUUM,
                 pixel_size=pixel_size,
-                energy=_ENERGY,
+                energy=ENERGY,
                 optics=blurred,
                 structure=structure_class(parameters),
             )
@@ -307,107 +270,45 @@ def _render_series(
     return Rendering(images=np.stack(images), records=records)
 
 
-def _render_movie(
-    pixel_size: float,
-    size: int,
-    frames: int,
-    seed: int,
-    number: int,
-    cache: Path | None,
-) -> Rendering:
-    """Simulate every frame of a movie."""
-    rng, own = specimen_rng(seed, number)
-    view = max(_VIEW, size * pixel_size)
-
-    def draw(rng: Generator) -> tuple[NanoparticleParameters, MovieParameters, int]:
-        particle = NanoparticleParameters.draw(rng, height=view, width=view)
-        # Small and in the middle, so that its surface stays in the view.
-        width = float(rng.uniform(2.0, 3.2))
-        particle = dataclasses.replace(
-            particle,
-            content="both",
-            size=width,
-            depth=min(particle.depth, width),
-            centre=float(rng.uniform(0.45, 0.55)),
-            interface=float(rng.uniform(0.6, 0.75)),
-        )
-        movie = MovieParameters.draw(rng, frames=frames)
-        return particle, movie, int(rng.integers(2**32))
-
-    def build(
-        drawn: tuple[NanoparticleParameters, MovieParameters, int],
-    ) -> tuple[ParticleModel, list[State], list[dict[str, Any]]]:
-        particle, movie, events_seed = drawn
-        model = particle_model(particle, own)
-        states, events = plan_movie(model, movie, np.random.default_rng(events_seed))
-        listed = [
-            describe_event(model, states, event, pixel_size=pixel_size, size=size)
-            for event in events
-        ]
-        _check_visible(listed, _BORDER / pixel_size, size)
-        return model, states, listed
-
-    (parameters, plan, _), (model, states, events) = draw_until_possible(
-        draw, build, rng
-    )
-    optics = dataclasses.replace(
-        _draw_optics(rng), defocus=float(rng.uniform(4, _DEFOCUS))
-    )
-    beam = Beam(energy=_ENERGY, sampling=0.0125)
-    images, records = [], []
-    for frame, state in enumerate(states):
-        specimen = state.specimen(model)
-        wave = exit_wave(specimen, beam, cache=cache)
-        image = _imaged(wave, optics, pixel_size, size)
-        images.append(image)
-        moved: dict[str, Any] = {
-            "time": frame * plan.frame_time,
-            "shift_y": state.shift[0],
-            "shift_x": state.shift[1],
-            "particle_rotation": state.rotation,
-            "structure": structure_class(parameters),
-        }
-        records.append(
-            image_record(
-                specimen,
-                number,
-                image,
-                index=frame,
-                vacuum=SBD_VACUUM,
-                pixel_size=pixel_size,
-                energy=_ENERGY,
-                optics=optics,
-                **moved,
-            )
-        )
-    listed = [{"specimen": number, **event} for event in events]
-    return Rendering(images=np.stack(images), records=records, events=listed)
-
-
-def _check_visible(events: list[dict[str, Any]], border: float, size: int) -> None:
-    """Raise ParameterError if an event happens outside the image, or at its border."""
-    for event in events:
-        for place in ("before", "after"):
-            y, x = event[f"y_{place}"], event[f"x_{place}"]
-            hidden = y is None and event["kind"] in _PLACES[place]
-            if hidden or (
-                y is not None
-                and not border < min(y, x) <= max(y, x) < size - 1 - border
-            ):
-                msg = f"An event of this movie, {event}, would not be seen."
-                raise ParameterError(msg)
-
-
-def _imaged(
+def imaged_at_dose(
     wave: ExitWave, optics: Optics, pixel_size: float, size: int
 ) -> NDArray[np.float32]:
-    """Image an exit wave at SBD's dose [e-/px], shape (size, size)."""
+    """Image an exit wave at SBD's dose.
+
+    Parameters
+    ----------
+    wave : ExitWave
+        Behind the specimen.
+    optics : Optics
+        The lens.
+    pixel_size : float
+        [nm/px].
+    size : int
+        Height and width [px].
+
+    Returns
+    -------
+    ndarray, shape (size, size), float32
+        Expected electrons per pixel.
+    """
     image = hrtem(wave, optics, sampling=pixel_size, shape=(size, size))
     image *= np.float32(SBD_VACUUM)
     return image
 
 
-def _draw_optics(rng: Generator) -> Optics:
+def draw_optics(rng: Generator) -> Optics:
+    """Draw a lens on a good day, with what is left of the contrast.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of every choice.
+
+    Returns
+    -------
+    Optics
+        As sharp as the images of ``sbd-sharp``.
+    """
     return dataclasses.replace(
         Optics.draw(rng),
         vibration=float(rng.uniform(*_VIBRATION)),

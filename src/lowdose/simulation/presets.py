@@ -12,9 +12,9 @@ from lowdose.simulation.crystal_presets import (
     graphene_preset,
     graphene_quick_preset,
 )
+from lowdose.simulation.movie_presets import movie_preset
 from lowdose.simulation.particle_presets import (
     metals_preset,
-    movie_preset,
     sbd_preset,
     sbd_sharp_preset,
 )

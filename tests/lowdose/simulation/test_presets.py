@@ -24,10 +24,10 @@ from lowdose.simulation.crystal_presets import (
     graphene_preset,
     graphene_quick_preset,
 )
+from lowdose.simulation.movie_presets import movie_preset
 from lowdose.simulation.particle_presets import (
     OTHER_METALS,
     metals_preset,
-    movie_preset,
     sbd_preset,
     sbd_sharp_preset,
 )
