@@ -3,7 +3,7 @@
 The first table compares the frames of a set, as they are, with what was measured on the
 few images of SBD that are public; the second has denoisers on them::
 
-    lowdose simulate sbd -o sbd-test.h5 --count 1600 --seed 77 --workers 2
+    lowdose simulate sbd -o sbd-test.h5 --count 800 --seed 77 --workers 2
     python benchmarks/sbd_matched.py sbd-test.h5 --count 20 \
         --denoisers tem-nanoparticle general bm3d:preset=atoms bm3d:binning=8
 
@@ -11,7 +11,8 @@ Columns of the preset ``sbd-sharp`` are sharper. Vibration is a Gaussian blur of
 image, so more of it can be added to the frames of such a set, and contrast about the
 vacuum changed. ``--sharp`` does so, in several ways, and denoises those that match. In
 this way the further vibration of the preset ``sbd`` was found. The frames are those of
-``sbd`` then, but for what is reflected at their borders::
+``sbd`` then, but for what is reflected at their borders and for which of them count as
+white::
 
     lowdose simulate sbd-sharp -o sharp-test.h5 --count 1600 --seed 77 --workers 2
     python benchmarks/sbd_matched.py sharp-test.h5 --sharp --count 20

@@ -225,8 +225,8 @@ def closing(found: Found) -> list[Block]:
                 title="Parameters of the tuned filters",
                 columns=columns,
                 rows=rows,
-                note="They minimise the mean squared error to the truth on separate "
-                "images: a user without the truth cannot tune like that.",
+                note="They come nearest to the truth on separate images, by the score "
+                "of this protocol: a user without the truth cannot tune like that.",
             ),
         ]
     failures = found.failures()

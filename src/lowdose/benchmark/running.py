@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import lowdose
 from lowdose.benchmark.found import Found
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 #: Arithmetic is the same everywhere, so that results are.
 _DEFAULTS = DenoiseOptions(precision="float32")
+
+#: Raised where scores, the choice of images or tuning change: a run of before cannot be
+#: gone on with.
+_SCORING: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,7 @@ def _setup(study: Study, run: Run) -> dict[str, Any]:
     return {
         "protocol": study.name,
         "software": f"napari-lowdose {lowdose.__version__}",
+        "scoring": _SCORING,
         "computing": run.options.to_dict(),
         **study.identity,
         "denoisers": denoisers,

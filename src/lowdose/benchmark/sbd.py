@@ -9,7 +9,7 @@ images, and tiles of 400 px every 350 px that are averaged where they overlap.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -143,9 +143,7 @@ class SbdStudy:
             vacuum=self.pool.dataset.vacuum,
             polarity=_POLARITY.get(contrast, "auto"),
         )
-        return Scene(
-            counts=scene.counts, truth=scene.truth, more={"structure": structure}
-        )
+        return replace(scene, more={"structure": structure})
 
     def score(
         self, item: Item, scene: Scene, denoise: Denoise, method: Method
@@ -198,7 +196,7 @@ class SbdStudy:
         rng = np.random.default_rng([self.seed, number, round(dose * 1e6)])
         truth = np.asarray(clean, np.float32) * np.float32(dose)
         counts = sample_poisson(truth, rng).astype(np.float32)
-        return Scene(counts=clean.replace(data=counts), truth=truth)
+        return Scene(counts=clean.replace(data=counts), truth=truth, unit=dose)
 
     def _fields(self, item: Item, scene: Scene, denoise: Denoise) -> dict[str, Any]:
         """Denoise crops one by one, and score all pixels, and those in their middles.
@@ -246,12 +244,20 @@ def check_pool(pool: Pool) -> SimulatedPool:
     ParameterError
         If it is no simulated set, or has no classes of contrast or a single specimen.
     """
-    if not isinstance(pool, SimulatedPool) or not {"contrast", "specimen"} <= set(
-        pool.dataset.parameters.dtype.names or ()
-    ):
+    known: set[str] = set()
+    if isinstance(pool, SimulatedPool):
+        known = set(pool.dataset.parameters.dtype.names or ())
+    if not isinstance(pool, SimulatedPool) or not {"contrast", "specimen"} <= known:
         msg = (
             f"The protocol sbd needs one simulated set with classes of contrast, and "
             f"this is {pool.label}. Make one with 'lowdose simulate sbd'."
+        )
+        raise ParameterError(msg)
+    if "column_contrast" not in known:
+        msg = (
+            f"{pool.label}: the classes of contrast of this set are of an earlier "
+            "version and do not go by the atom columns. Make it again with 'lowdose "
+            "simulate'."
         )
         raise ParameterError(msg)
     if len(pool.dataset.specimens) < 2:

@@ -52,7 +52,7 @@ _ATOMS: Final = (
     Column(key="surface_atoms_f1", heading="surface-atom F1", digits=3, best="most"),
     Column(key="surface_strict_f1", heading="one threshold", digits=3, best="most"),
 )
-_SURFACE_ATOMS: Final = _ATOMS[-2]
+_SURFACE_ATOMS: Final = next(c for c in _ATOMS if c.key == "surface_atoms_f1")
 
 
 def sbd_report(study: SbdStudy, found: Found) -> Report:
@@ -160,10 +160,10 @@ def _atoms(found: Found, chosen: Mapping[str, Any]) -> Table:
         f"{TOLERANCE * 1e3:.0f} pm. Outline: found columns that face the vacuum (an "
         "alpha shape, its ball of 0.3 nm) against the true ones that do, as SBD. "
         "Surface there: true surface columns that are found at all; surface real: "
-        "columns on the found outline that are true ones at all, where the other image "
-        "has a column of 0.725 of the weakest answer or more (the ratio of SBD's "
-        "thresholds); surface-atom F1: of these two; one threshold: the same without "
-        "that, so that a column just above it here and just below there is wrong.",
+        "columns on the found outline that are true ones at all; surface-atom F1: of "
+        "these two. A column near the threshold in one image, within a factor of 0.725 "
+        "(the ratio of SBD's thresholds), may be as near below it in the other. One "
+        "threshold: F1 without that.",
         **chosen,
     )
 

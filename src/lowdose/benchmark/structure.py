@@ -32,11 +32,14 @@ DISTANCES: Final = (0.3, 0.5, 0.8, 1.2, math.inf)
 #: a share of the strong ones.
 _THRESHOLD: Final = 0.25
 _FAINT: Final = 0.05
-#: Weakest answer in the one image for what is a column of the surface in the other: a
-#: column a little above the threshold here and a little below it there is neither
-#: missing nor invented. SBD search clean images from 0.02 on and denoised ones from
-#: 0.0145; here it goes both ways.
+#: What is still, and what is surely, a column: answers from the first to the second are
+#: near the threshold. A column that is near it in one image and just on the other side
+#: in the other is neither missing nor invented. 0.725 is the ratio of the thresholds
+#: with which SBD search denoised images and clean ones.
 _WEAK: Final = 0.725 * _THRESHOLD
+_SURE: Final = _THRESHOLD / 0.725
+#: Farther apart than this [px] are two columns of one image not the same.
+_SAME: Final = 2.0
 #: Columns this near to the border of the image are no surface [nm].
 _BORDER: Final = 0.2
 #: How far the rounding to pixels may move the rim of the vacuum [px].
@@ -57,24 +60,27 @@ class Structure:
         Atomic columns.
     surface : ndarray, shape (N,), bool
         Which of them face the vacuum.
-    weak : ndarray, shape (K, 2)
-        These and somewhat weaker columns [px].
     tolerance : float
         Largest distance of a found column from its true one [px].
     vacuum : ndarray, shape (H, W), bool
         Pixels of the vacuum.
     distance : ndarray, shape (H, W), float32
         To the nearest column [nm].
+    sure : ndarray, shape (N,), bool
+        Which columns are well above the threshold of what counts as one.
+    weak : ndarray, shape (K, 2)
+        The columns, and those a little below the threshold [px].
     faint : ndarray, shape (M, 2)
         Everything that could pass for a column [px], fringes in vacuum included.
     """
 
     columns: Columns
     surface: NDArray[np.bool_]
-    weak: NDArray[np.float64]
     tolerance: float
     vacuum: NDArray[np.bool_]
     distance: NDArray[np.float32]
+    sure: NDArray[np.bool_]
+    weak: NDArray[np.float64]
     faint: NDArray[np.float64]
 
 
@@ -113,10 +119,11 @@ def true_structure(
     return Structure(
         columns=columns,
         surface=_facing(columns.positions, empty, size),
-        weak=_found(columns, clean, _WEAK),
         tolerance=min(TOLERANCE / size, spacing / 2),
         vacuum=empty,
         distance=nearest.astype(np.float32),
+        sure=_among(columns.positions, _found(columns, clean, _SURE)),
+        weak=_found(columns, clean, _WEAK),
         faint=_found(columns, clean, _FAINT),
     )
 
@@ -130,9 +137,11 @@ def column_values(
     are those that a ball of 0.3 nm can touch from a large empty region: the outer
     boundary of the alpha shape [1]_, without the inside of vacancies and the gap at an
     interface. They are scored in three ways: the surface of the found columns against
-    that of the true ones, as SBD do; whether the true surface columns are there, and
-    those on the found surface are real, whatever the outline does; and the same where
-    columns count in the other image from a little below the threshold on.
+    that of the true ones, as SBD do (``surface_f1``); whether the true surface columns
+    are there, and those on the found surface are real, whatever the outline does
+    (``surface_strict_f1``); and the same where a column near the threshold in one image
+    may be a little below it in the other (``surface_there``, ``surface_real``,
+    ``surface_atoms_f1``).
 
     Parameters
     ----------
@@ -170,9 +179,7 @@ def column_values(
         "f1": scores.f1,
         "jaccard": scores.jaccard,
         "position_error_pm": None if error is None or math.isnan(error) else error,
-        **_surface_values(
-            structure, positions, _found(true, estimate, _WEAK), scores.pairs
-        ),
+        **_surface_values(structure, positions, estimate, scores.pairs),
         "surface_detectability": _detectability(structure, dose),
         "invented_columns": scores.invented,
         "missed_columns": scores.missed,
@@ -272,7 +279,7 @@ def _found(true: Columns, image: Micrograph, threshold: float) -> NDArray[np.flo
 def _surface_values(
     structure: Structure,
     positions: NDArray[np.float64],
-    weak: NDArray[np.float64],
+    estimate: Micrograph,
     pairs: NDArray[np.int64],
 ) -> dict[str, Any]:
     true, size = structure.columns, structure.columns.pixel_size
@@ -291,27 +298,56 @@ def _surface_values(
         true.positions[structure.surface],
         tolerance=structure.tolerance,
     )
-    real = _share(outline, pairs[:, 0])
-    there = _share(structure.surface, pairs[:, 1])
+    real = _matched(positions, pairs[:, 0])
+    there = _matched(true.positions, pairs[:, 1])
+    sure = _among(positions, _found(true, estimate, _SURE))
+    weak = _found(true, estimate, _WEAK)
     within = structure.tolerance
-    weakly_real = _share(outline, match_points(positions, structure.weak, within)[:, 0])
-    weakly_there = _share(
-        structure.surface, match_points(weak, true.positions, within)[:, 1]
+    nearly_real = _matched(
+        positions, match_points(positions, structure.weak, within)[:, 0]
     )
+    nearly_there = _matched(
+        true.positions, match_points(weak, true.positions, within)[:, 1]
+    )
+    nearly_real = real | (nearly_real & ~sure)
+    nearly_there = there | (nearly_there & ~structure.sure)
     return {
         "surface_columns": on_surface,
         **{f"surface_{key}": getattr(scores, key) for key in keys},
-        "surface_real": weakly_real,
-        "surface_there": weakly_there,
-        "surface_atoms_f1": _f1(weakly_real, weakly_there),
-        "surface_strict_f1": _f1(real, there),
+        "surface_real": _share(nearly_real, outline),
+        "surface_there": _share(nearly_there, structure.surface),
+        "surface_atoms_f1": _f1(
+            _share(nearly_real, outline), _share(nearly_there, structure.surface)
+        ),
+        "surface_strict_f1": _f1(
+            _share(real, outline), _share(there, structure.surface)
+        ),
     }
 
 
-def _share(which: NDArray[np.bool_], matched: NDArray[np.int64]) -> float:
-    """Return how many of some points are among those that have a partner."""
-    chosen = np.flatnonzero(which)
-    return float(np.isin(chosen, matched).mean()) if len(chosen) else 0.0
+def _matched(
+    points: NDArray[np.float64], numbers: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which of some points are among these numbers."""
+    return np.isin(np.arange(len(points)), numbers)
+
+
+def _among(
+    positions: NDArray[np.float64], others: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which columns are among others that were found in the same image.
+
+    A fit moves a column a little with the neighbours that are fitted along with it.
+    """
+    if not len(positions) or not len(others):
+        return np.zeros(len(positions), bool)
+    near: NDArray[np.bool_] = cKDTree(others).query(positions)[0] < _SAME
+    return near
+
+
+def _share(right: NDArray[np.bool_], which: NDArray[np.bool_]) -> float:
+    """Return how many of those that are asked for are right."""
+    return float(right[which].mean()) if which.any() else 0.0
 
 
 def _f1(precision: float, recall: float) -> float:

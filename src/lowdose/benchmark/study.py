@@ -60,7 +60,8 @@ class Scene:
     truth : ndarray, the same shape
         What is expected, in the same counts.
     unit : float, optional
-        Counts that 1 in the units of the errors stands for.
+        Counts that 1 in the units of the errors stands for, where filters are tuned
+        for the squared error; their logarithm has no unit.
     more : mapping, optional
         What else the protocol needs to score it.
     """

@@ -214,8 +214,10 @@ def tune_to_truth(
 
     For benchmarks: tune on some images, and score on others. Every combination of
     `vst` and `binning` is searched on a few images spread over the stack, and
-    the best two again on all of them. The defaults and the presets of the filter are
-    candidates too, so that on these images nothing that comes with it is better.
+    the best two again on all of them. The defaults and the presets of the filter, with
+    every `vst` and `binning`, are candidates too, so that on these images nothing that
+    comes with it is better. The mean of each image is kept, as :func:`lowdose.denoise`
+    does.
 
     Parameters
     ----------
@@ -238,7 +240,7 @@ def tune_to_truth(
     Returns
     -------
     dict
-        What to give to :func:`lowdose.filters.make`.
+        Every parameter, for :func:`lowdose.filters.make`.
 
     Raises
     ------
@@ -281,10 +283,10 @@ def tune_to_truth(
         fixed = {key: values[key] for key in ("vst", "binning")}
         start = {key: values[key] for key in axes}
         search(everything.cost(fixed), axes, start, finest=FINEST)
-    for values in _ready(name):
-        if values["vst"] in vst and values["binning"] in binnings:
-            everything.cost({})(values)
-    return everything.best()[0]
+    for values, one, factor in itertools.product(_ready(name), vst, binnings):
+        everything.cost({"vst": one, "binning": factor})(values)
+    best = everything.best()[0]
+    return {**_ready(name)[0], **best}
 
 
 def _ready(name: str) -> list[Settings]:

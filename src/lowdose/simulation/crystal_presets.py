@@ -206,7 +206,7 @@ def _render_graphene(
         image_record(
             specimen,
             number,
-            images[1],
+            undistorted[border : border + size, border : border + size],
             index=1,
             vacuum=0.0,
             optics=scan,

@@ -141,7 +141,8 @@ def image_record(
     number : int
         Number of the specimen in the set.
     image : ndarray, shape (H, W), float32
-        The image, for the contrast of its columns.
+        The image, for the contrast of its columns; of a scan the one without errors of
+        the scan, whose atoms are where the specimen has them.
     index : int
         Its number among those of the specimen.
     vacuum : float

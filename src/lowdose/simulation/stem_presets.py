@@ -137,7 +137,7 @@ def _render(
         record = image_record(
             specimen,
             number,
-            image,
+            undistorted[border : border + size, border : border + size],
             index=index,
             vacuum=0.0,
             pixel_size=pixel_size,

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from lowdose.benchmark.sbd import SbdStudy
+from lowdose.benchmark import tuning
+from lowdose.benchmark.ede2018 import EdeStudy
+from lowdose.benchmark.jobs import TuneJob
+from lowdose.benchmark.methods import parse_methods
+from lowdose.benchmark.sbd import SbdStudy, check_pool
 from lowdose.benchmark.sources import SimulatedPool
 from lowdose.benchmark.structure import column_values, true_structure, vacuum_values
 from lowdose.errors import ParameterError
@@ -140,18 +144,88 @@ def test_a_surface_column_a_little_too_weak_is_wrong_by_one_threshold_alone(draw
         -((rows - y) ** 2 + (columns - x) ** 2) / (2 * structure.columns.scale**2)
     )
     height = structure.columns.height[structure.surface][0]
-    seen = set()
-    for left in (1.0, 0.5, 0.3, 0.26, 0.22, 0.18, 0.14, 0.1, 0.0):
-        weaker = (clean.data - (1 - left) * height * blob).astype(np.float32)
-        values = column_values(structure, clean.replace(data=weaker))
-        seen.add((values["surface_strict_f1"] == 1, values["surface_atoms_f1"] == 1))
-    assert seen == {(True, True), (False, True), (False, False)}
+
+    def with_share(left):
+        """Return the image with so much left of that column."""
+        pixels = (clean.data - (1 - left) * height * blob).astype(np.float32)
+        return clean.replace(data=pixels)
+
+    def right(truth, estimate):
+        true = true_structure(truth, vacuum=VACUUM, polarity="bright")
+        values = column_values(true, estimate)
+        assert values["surface_strict_f1"] <= values["surface_atoms_f1"]
+        return values["surface_strict_f1"] == 1, values["surface_atoms_f1"] == 1
+
+    def near(share):
+        """Return whether the column counts at this share, and at a little less."""
+        found = right(clean, with_share(share))
+        return found[0], right(with_share(share), with_share(share)) == (True, True)
+
+    # The lowest share at which it is a column, by bisection.
+    low, high = 0.0, 1.0
+    for _ in range(7):
+        middle = (low + high) / 2
+        low, high = (low, middle) if near(middle)[0] else (middle, high)
+    above, below = with_share(1.1 * high), with_share(0.9 * high)
+    # A little above in the truth and below in the estimate, and the other way round.
+    assert right(above, below) == (False, True)
+    assert right(below, above) == (False, True)
+    # Strong in the one and weak in the other is wrong whichever it is.
+    assert right(clean, below) == (False, False)
+    assert right(below, clean) == (False, False)
+    assert right(clean, with_share(0.0)) == (False, False)
+
+
+def test_a_set_without_the_contrast_of_columns_is_refused():
+    pool = SimulatedPool(dataset=open_sample())
+    assert check_pool(pool) is pool
+    names = [n for n in pool.dataset.parameters.dtype.names if n != "column_contrast"]
+    older = SimulatedPool(dataset=_Older(pool.dataset, names))
+    with pytest.raises(ParameterError, match="earlier version"):
+        check_pool(older)
+
+
+def test_filters_are_tuned_in_the_units_of_the_scores(study, monkeypatch):
+    scenes = EdeStudy(pool=study.pool, count=1, side=64).tuning_scenes("low")
+    assert all(scene.unit > 20 for scene in scenes)
+    assert all(scene.truth.max() <= scene.unit * 1.01 for scene in scenes)
+    asked = {}
+
+    def tuned(name, counts, truth, **more):
+        asked.update(more, truth=truth)
+        return {"sigma": 1.0}
+
+    monkeypatch.setattr(tuning, "tune_to_truth", tuned)
+    for studied, score in (
+        (EdeStudy(pool=study.pool, count=1), "mse"),
+        (study, "psnr"),
+    ):
+        (method,) = (m for m in parse_methods(["tuned:gaussian"]) if m.spec)
+        level = studied.items[0].level
+        ((_, _, values),) = TuneJob(study=studied).run((method, level))
+        assert values == {"sigma": 1.0}
+        assert asked["score"] == score
+        assert np.ptp(asked["truth"]) <= 1.5
 
 
 def test_an_image_without_columns_has_no_structure(drawn):
     clean, _ = drawn
     empty = clean.replace(data=np.full(clean.shape, 0.45, np.float32))
     assert true_structure(empty, vacuum=0.45, polarity="bright") is None
+
+
+class _Older:
+    """A set of a version that did not have some columns."""
+
+    def __init__(self, dataset, names):
+        self._dataset = dataset
+        self.parameters = dataset.parameters[names]
+
+    def __len__(self):
+        return len(self._dataset)
+
+    def __getattr__(self, name):
+        return getattr(self._dataset, name)
 
 
 class _Noisy:

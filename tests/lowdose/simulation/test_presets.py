@@ -226,6 +226,11 @@ def test_the_sample_set_is_what_its_plan_makes():
         rendered = sbd_sharp_preset(**options).render(sample.plan.seed, 0, None)
         # Another version of the software may round differently.
         np.testing.assert_allclose(rendered.images[1], sample[1], atol=1e-3)
+        known, again = sample.parameters[1], rendered.records[1]
+        assert known["contrast"] == again["contrast"]
+        assert known["column_contrast"] == pytest.approx(
+            again["column_contrast"], abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("package", ["ase", "abtem"])
