@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from lowdose.errors import InvalidImageError
 from lowdose.metrics.columns import detectability, match_points, score_columns
+from lowdose.trust.blobs import blobs, maxima
 from lowdose.trust.columns import Columns, find_columns
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ _FAINT: Final = 0.05
 #: with which SBD search denoised images and clean ones.
 _WEAK: Final = 0.725 * _THRESHOLD
 _SURE: Final = _THRESHOLD / 0.725
-#: Farther apart than this [px] are two columns of one image not the same.
-_SAME: Final = 2.0
 #: Columns this near to the border of the image are no surface [nm].
 _BORDER: Final = 0.2
 #: How far the rounding to pixels may move the rim of the vacuum [px].
@@ -122,7 +122,7 @@ def true_structure(
         tolerance=min(TOLERANCE / size, spacing / 2),
         vacuum=empty,
         distance=nearest.astype(np.float32),
-        sure=_among(columns.positions, _found(columns, clean, _SURE)),
+        sure=_sure(columns, clean),
         weak=_found(columns, clean, _WEAK),
         faint=_found(columns, clean, _FAINT),
     )
@@ -206,8 +206,7 @@ def column_marks(structure: Structure, estimate: Micrograph) -> NDArray[np.float
     true = structure.columns.positions
     positions = _found(structure.columns, estimate, _THRESHOLD)
     pairs = score_columns(positions, true, tolerance=structure.tolerance).pairs
-    real = np.isin(np.arange(len(positions)), pairs[:, 0])
-    there = np.isin(np.arange(len(true)), pairs[:, 1])
+    real, there = _matched(positions, pairs[:, 0]), _matched(true, pairs[:, 1])
     return np.concatenate(
         [
             np.column_stack([places, np.full(len(places), kind)])
@@ -276,6 +275,20 @@ def _found(true: Columns, image: Micrograph, threshold: float) -> NDArray[np.flo
         return np.zeros((0, 2))
 
 
+def _sure(true: Columns, image: Micrograph) -> NDArray[np.bool_]:
+    """Return which of the columns that are found in an image are surely ones.
+
+    By the maxima that their fits began with, in the same order.
+    """
+    pixels = np.asarray(image)
+    answer = true.sign * blobs(pixels, true.scale)
+    maximum = partial(maxima, answer, true.scale, image=pixels)
+    strong = {tuple(place) for place in maximum(threshold=_SURE)}
+    return np.array(
+        [tuple(place) in strong for place in maximum(threshold=_THRESHOLD)], bool
+    )
+
+
 def _surface_values(
     structure: Structure,
     positions: NDArray[np.float64],
@@ -300,7 +313,8 @@ def _surface_values(
     )
     real = _matched(positions, pairs[:, 0])
     there = _matched(true.positions, pairs[:, 1])
-    sure = _among(positions, _found(true, estimate, _SURE))
+    # An image with NaN has no columns, and no maxima to ask.
+    sure = _sure(true, estimate) if len(positions) else np.zeros(0, bool)
     weak = _found(true, estimate, _WEAK)
     within = structure.tolerance
     nearly_real = _matched(
@@ -330,19 +344,6 @@ def _matched(
 ) -> NDArray[np.bool_]:
     """Return which of some points are among these numbers."""
     return np.isin(np.arange(len(points)), numbers)
-
-
-def _among(
-    positions: NDArray[np.float64], others: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Return which columns are among others that were found in the same image.
-
-    A fit moves a column a little with the neighbours that are fitted along with it.
-    """
-    if not len(positions) or not len(others):
-        return np.zeros(len(positions), bool)
-    near: NDArray[np.bool_] = cKDTree(others).query(positions)[0] < _SAME
-    return near
 
 
 def _share(right: NDArray[np.bool_], which: NDArray[np.bool_]) -> float:

@@ -178,8 +178,7 @@ def tune_by_thinning(
         )
     risk = _risk(name, counts, model, np.random.default_rng(seed))
     trials = _Trials(name, risk, most, should_stop, on_progress)
-    defaults = {p.name: p.default for p in FILTERS[name].parameters}
-    default_mse = trials.cost(held)(defaults)
+    default_mse = trials.cost(held)(_ready(name)[0])
     start = {key: axis.start for key, axis in axes.items()}
     combinations = [
         {"vst": one, "binning": factor, **held}
@@ -250,7 +249,6 @@ def tune_to_truth(
     axes = _axes(name)
     images, wanted = np.asarray(counts), np.asarray(truth, dtype=np.float64)
     some = np.linspace(0, len(images) - 1, min(first, len(images))).astype(int)
-
     per_unit = np.broadcast_to(np.asarray(scale, np.float64), len(images))
     tiny = np.finfo(np.float64).tiny
 
@@ -283,17 +281,19 @@ def tune_to_truth(
         fixed = {key: values[key] for key in ("vst", "binning")}
         start = {key: values[key] for key in axes}
         search(everything.cost(fixed), axes, start, finest=FINEST)
-    for values, one, factor in itertools.product(_ready(name), vst, binnings):
+    ready = _ready(name)
+    for values, one, factor in itertools.product(ready, vst, binnings):
         everything.cost({"vst": one, "binning": factor})(values)
-    best = everything.best()[0]
-    return {**_ready(name)[0], **best}
+    return {**ready[0], **everything.best()[0]}
 
 
 def _ready(name: str) -> list[Settings]:
     """Return the defaults and the presets of a filter, every value of each."""
     spec = FILTERS[name]
-    defaults = {parameter.name: parameter.default for parameter in spec.parameters}
-    return [defaults, *({**defaults, **preset} for preset in spec.presets.values())]
+    return [
+        resolve(spec.parameters, given, owner=name)
+        for given in ({}, *spec.presets.values())
+    ]
 
 
 def denoise_frames(name: str, frames: Images, values: Mapping[str, Any]) -> Images:

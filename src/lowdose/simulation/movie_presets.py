@@ -22,9 +22,9 @@ from lowdose.simulation.particle_presets import (
     VIEW,
     draw_optics,
     imaged_at_dose,
-    structure_class,
+    particle_record,
 )
-from lowdose.simulation.records import UNITS, draw_until_possible, image_record
+from lowdose.simulation.records import UNITS, draw_until_possible
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
 from lowdose.simulation.specimens import NanoparticleParameters, particle_model
 
@@ -128,17 +128,15 @@ def _render_movie(
             "shift_y": state.shift[0],
             "shift_x": state.shift[1],
             "particle_rotation": state.rotation,
-            "structure": structure_class(parameters),
         }
         records.append(
-            image_record(
+            particle_record(
+                parameters,
                 specimen,
                 number,
                 image,
                 index=frame,
-                vacuum=SBD_VACUUM,
                 pixel_size=pixel_size,
-                energy=ENERGY,
                 optics=optics,
                 **moved,
             )

@@ -23,10 +23,7 @@ import numpy as np
 from lowdose.simulation.imaging import Beam, Optics, exit_wave, hrtem
 from lowdose.simulation.records import UNITS, draw_until_possible, image_record
 from lowdose.simulation.rendering import Preset, Rendering, specimen_rng
-from lowdose.simulation.specimens import (
-    NanoparticleParameters,
-    nanoparticle,
-)
+from lowdose.simulation.specimens import NanoparticleParameters, nanoparticle
 from lowdose.simulation.specimens.metals import LATTICE_CONSTANTS
 
 if TYPE_CHECKING:
@@ -37,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lowdose.simulation.imaging import ExitWave
+    from lowdose.simulation.rendering import Record
+    from lowdose.simulation.specimens.specimen import Specimen
 
 #: Electrons per pixel in vacuum, of SBD's images.
 SBD_VACUUM: Final = 0.45
@@ -255,16 +254,14 @@ def _render_series(
         image = imaged_at_dose(wave, blurred, pixel_size, size)
         images.append(image)
         records.append(
-            image_record(
+            particle_record(
+                parameters,
                 specimen,
                 number,
                 image,
                 index=index,
-                vacuum=SBD_VACUUM,
                 pixel_size=pixel_size,
-                energy=ENERGY,
                 optics=blurred,
-                structure=structure_class(parameters),
             )
         )
     return Rendering(images=np.stack(images), records=records)
@@ -294,6 +291,45 @@ def imaged_at_dose(
     image = hrtem(wave, optics, sampling=pixel_size, shape=(size, size))
     image *= np.float32(SBD_VACUUM)
     return image
+
+
+def particle_record(
+    parameters: NanoparticleParameters,
+    specimen: Specimen,
+    number: int,
+    image: NDArray[np.float32],
+    *,
+    index: int,
+    pixel_size: float,
+    optics: Optics,
+    **more: Any,
+) -> Record:
+    """Return everything that is known about an image at SBD's dose.
+
+    Parameters
+    ----------
+    parameters : NanoparticleParameters
+        Of the particle, for its class.
+    specimen, number, image, index, pixel_size, optics, **more
+        As for :func:`~lowdose.simulation.records.image_record`.
+
+    Returns
+    -------
+    mapping
+        JSON types.
+    """
+    return image_record(
+        specimen,
+        number,
+        image,
+        index=index,
+        vacuum=SBD_VACUUM,
+        pixel_size=pixel_size,
+        energy=ENERGY,
+        optics=optics,
+        **more,
+        structure=structure_class(parameters),
+    )
 
 
 def draw_optics(rng: Generator) -> Optics:
