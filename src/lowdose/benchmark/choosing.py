@@ -39,13 +39,20 @@ def divide(
     -------
     tested, aside : list of int
         Numbers of images: one of every specimen in random order, then another one of
-        each, and so on. Where all are of one specimen, such as the frames of one
-        stack, single images are set aside; of a single image nothing is.
+        each, and so on; of several sets (``set``) in turns. Where all of a set are of
+        one specimen, such as the frames of one stack, single images are set aside; of
+        a single image nothing is.
     """
-    groups: dict[Any, list[int]] = {}
+    sets: dict[Any, dict[Any, list[int]]] = {}
     for number, record in enumerate(records):
-        groups.setdefault(record["specimen"], []).append(number)
-    parts = list(groups.values())
+        specimens = sets.setdefault(record.get("set"), {})
+        specimens.setdefault(record["specimen"], []).append(number)
+    divided = [_divide_set(list(parts.values()), seed) for parts in sets.values()]
+    tested, aside = zip(*divided, strict=True) if divided else ((), ())
+    return _in_turns(tested), _in_turns(aside)
+
+
+def _divide_set(parts: list[list[int]], seed: int) -> tuple[list[int], list[int]]:
     if len(parts) == 1:
         parts = [[number] for number in parts[0]]
     if len(parts) == 1:

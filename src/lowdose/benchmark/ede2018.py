@@ -105,19 +105,16 @@ class EdeStudy:
         """Instances of both doses in turns."""
         records = self.pool.records
         tested = self._divided[0]
+        sources = [tested[number % len(tested)] for number in range(self.count)]
         return [
             Item(
                 key=f"{regime}-{number:06d}",
-                source=tested[number % len(tested)],
+                source=source,
                 level=regime,
-                record={
-                    "regime": regime,
-                    "instance": number,
-                    "specimen": records[tested[number % len(tested)]]["specimen"],
-                },
+                record={"regime": regime, "instance": number, **_of(records[source])},
                 pictured=number < _SHOWN,
             )
-            for number in range(self.count)
+            for number, source in enumerate(sources)
             for regime in REGIMES
         ]
 
@@ -197,6 +194,11 @@ class EdeStudy:
             unit=dose,
             more={"unit": unit, "dose": dose},
         )
+
+
+def _of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a result says of its image: the specimen, and which set it is of."""
+    return {key: record[key] for key in ("specimen", "set") if key in record}
 
 
 def radial_spectrum(image: NDArray[np.float64]) -> NDArray[np.float64]:

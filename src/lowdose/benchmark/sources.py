@@ -33,6 +33,10 @@ class Pool(Protocol):
         """What identifies the images, as JSON types."""
 
     @property
+    def name(self) -> str:
+        """What the images are, in a word."""
+
+    @property
     def label(self) -> str:
         """What the images are, in words."""
 
@@ -71,6 +75,11 @@ class SimulatedPool:
             "software": dict(plan.software),
             "shape": list(self.dataset.frame_shape),
         }
+
+    @property
+    def name(self) -> str:
+        """The preset."""
+        return self.dataset.plan.preset
 
     @property
     def label(self) -> str:
@@ -123,6 +132,11 @@ class FolderPool:
         }
 
     @property
+    def name(self) -> str:
+        """That they are files."""
+        return "files"
+
+    @property
     def label(self) -> str:
         """What the images are, in words."""
         files = len({path for path, _ in self.frames})
@@ -160,7 +174,7 @@ class FolderPool:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MixedPool:
-    """Several pools as one, the images taken in turns.
+    """Several pools as one.
 
     Parameters
     ----------
@@ -176,6 +190,11 @@ class MixedPool:
         return {"pools": [dict(pool.identity) for pool in self.pools]}
 
     @property
+    def name(self) -> str:
+        """Those of all."""
+        return "+".join(pool.name for pool in self.pools)
+
+    @property
     def label(self) -> str:
         """What the images are, in words."""
         return "; ".join(pool.label for pool in self.pools)
@@ -185,10 +204,15 @@ class MixedPool:
 
     @property
     def records(self) -> Sequence[Mapping[str, Any]]:
-        """Those of all, with the number of the pool as ``pool``."""
+        """Those of all, with the name of the pool as ``set``."""
+        names = [pool.name for pool in self.pools]
+        labels = [
+            f"{name} {number + 1}" if names.count(name) > 1 else name
+            for number, name in enumerate(names)
+        ]
         return [
-            {**record, "pool": number, "specimen": f"{number}:{record['specimen']}"}
-            for number, pool in enumerate(self.pools)
+            {**record, "set": label, "specimen": f"{label}:{record['specimen']}"}
+            for label, pool in zip(labels, self.pools, strict=True)
             for record in pool.records
         ]
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lowdose.errors import ParameterError, did_you_mean
+from lowdose.simulation import shapes
+from lowdose.simulation.drawn_crystals import crystals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,27 +73,27 @@ def draw(kind: str, rng: Generator, size: int, *, grain: Grain = GRAIN) -> Image
     # makes detail as fine as the sampling allows, which no blurred drawing has.
     factor = int(rng.integers(1, 3))
     image = KINDS[kind](rng, factor * size)
-    image = _unit_std(image.reshape(size, factor, size, factor).mean((1, 3)))
+    image = shapes.unit_std(image.reshape(size, factor, size, factor).mean((1, 3)))
     share, low, high = grain
     if rng.uniform() < share:
-        image = image + _grain(rng, size, _log_uniform(rng, low, high))
-    return _unit_range(image)
+        image = image + _grain(rng, size, shapes.log_uniform(rng, low, high))
+    return shapes.unit_range(image)
 
 
 def dead_leaves(rng: Generator, size: int) -> Image:
     """Overlapping discs, ellipses and polygons, flat, shaded or textured."""
-    y, x = _grid(size)
+    y, x = shapes.grid(size)
     image = np.full((size, size), rng.uniform(), np.float32)
-    smallest = _log_uniform(rng, 3, 20)
+    smallest = shapes.log_uniform(rng, 3, 20)
     largest = size * rng.uniform(0.2, 0.6)
     textured = rng.uniform(0, 0.6)
     # In random order, so that large leaves cover small ones as well.
     for radius in rng.permutation(
-        _power_law(rng, smallest, largest, int(rng.integers(100, 500)))
+        shapes.power_law(rng, smallest, largest, int(rng.integers(100, 500)))
     ):
         cy, cx = rng.uniform(-radius, size + radius, 2)
-        rows, columns = _window(cy, radius, size), _window(cx, radius, size)
-        inside = _leaf(rng, y[rows] - cy, x[:, columns] - cx, radius)
+        rows, columns = shapes.window(cy, radius, size), shapes.window(cx, radius, size)
+        inside = shapes.leaf(rng, y[rows] - cy, x[:, columns] - cx, radius)
         value = rng.uniform() + np.zeros(inside.shape, np.float32)
         if rng.uniform() < 0.4:
             slope = rng.normal(0, 0.3, 2) / radius
@@ -99,84 +101,91 @@ def dead_leaves(rng: Generator, size: int) -> Image:
         if rng.uniform() < textured:
             value += rng.uniform(0.02, 0.3) * _texture(rng, inside.shape)
         image[rows, columns] = np.where(inside, value, image[rows, columns])
-    return _blur(image, _log_uniform(rng, 0.15, 1.4))
+    return shapes.blur(image, shapes.log_uniform(rng, 0.15, 1.4))
 
 
 def lattice(rng: Generator, size: int) -> Image:
     """Crystals: rows of blurred columns in one or several grains, and vacuum."""
     grains = int(rng.choice([1, 1, 2, 3, 6]))
-    label = _voronoi(rng, size, grains, warp=rng.uniform(0, 0.1) * size)[0]
-    spacing = _log_uniform(rng, 3.2, 40)
+    label = shapes.voronoi(rng, size, grains, warp=rng.uniform(0, 0.1) * size)[0]
+    spacing = shapes.log_uniform(rng, 3.2, 40)
     image = np.zeros((size, size), np.float32)
     for grain in range(grains):
         if rng.uniform() < 0.85 or grains == 1:
             columns = _columns(rng, size, spacing * rng.uniform(0.9, 1.1))
             image = np.where(label == grain, columns, image)
-    image = _unit_range(_blur(image, rng.uniform(0, 0.1) * spacing))
+    image = shapes.unit_range(shapes.blur(image, rng.uniform(0, 0.1) * spacing))
     # Thickness and shape: a smooth field that fades the crystal into vacuum.
     if rng.uniform() < 0.6:
-        field = _smooth_field(rng, size, rng.uniform(0.2, 0.6) * size)
-        edge = _log_uniform(rng, 0.02, 0.6)
+        field = shapes.smooth_field(rng, size, rng.uniform(0.2, 0.6) * size)
+        edge = shapes.log_uniform(rng, 0.02, 0.6)
         image *= np.clip((field - rng.uniform(-0.8, 0.3)) / edge, 0, 1)
     if rng.uniform() < 0.5:
-        image += rng.uniform(0, 0.6) * _smooth_field(
-            rng, size, _log_uniform(rng, 6, size)
+        image += rng.uniform(0, 0.6) * shapes.smooth_field(
+            rng, size, shapes.log_uniform(rng, 6, size)
         )
     if rng.uniform() < 0.4:
-        image += rng.uniform(0, 0.3) * _amorphous(rng, size)
+        image += rng.uniform(0, 0.3) * shapes.amorphous_field(rng, size)
     return image if rng.uniform() < 0.5 else -image
 
 
 def membranes(rng: Generator, size: int) -> Image:
     """Cells bounded by dark membranes, with organelles, vesicles and granules."""
-    y, x = _grid(size)
-    cell = _log_uniform(rng, 8, 80)
+    y, x = shapes.grid(size)
+    cell = shapes.log_uniform(rng, 8, 80)
     count = int(np.clip((size / cell) ** 2, 3, 400))
-    label, distance = _voronoi(rng, size, count, warp=cell * rng.uniform(0.1, 0.6))
+    label, distance = shapes.voronoi(
+        rng, size, count, warp=cell * rng.uniform(0.1, 0.6)
+    )
     tone = rng.normal(0, rng.uniform(0.02, 0.15), count).astype(np.float32)
     image = tone[label]
-    granules = _log_uniform(rng, 0.3, 4)
-    image += rng.uniform(0.03, 0.3) * _unit_std(
-        _blur(rng.standard_normal((size, size)), granules)
+    granules = shapes.log_uniform(rng, 0.3, 4)
+    image += rng.uniform(0.03, 0.3) * shapes.unit_std(
+        shapes.blur(rng.standard_normal((size, size)), granules)
     )
-    image += rng.uniform(0, 0.2) * _smooth_field(rng, size, cell * rng.uniform(0.5, 3))
+    image += rng.uniform(0, 0.2) * shapes.smooth_field(
+        rng, size, cell * rng.uniform(0.5, 3)
+    )
     for _ in range(rng.integers(0, max(2, count // 2))):
         image = _organelle(rng, image, y, x, cell * rng.uniform(0.1, 0.45))
-    width = _log_uniform(rng, 0.45, 3.0)
+    width = shapes.log_uniform(rng, 0.45, 3.0)
     depth = rng.uniform(0.3, 1.2) * (
-        1 + rng.uniform(0, 0.5) * _smooth_field(rng, size, cell)
+        1 + rng.uniform(0, 0.5) * shapes.smooth_field(rng, size, cell)
     )
     gap = width * rng.uniform(1.0, 2.2) if rng.uniform() < 0.5 else 0.0
     image -= depth * np.exp(-0.5 * ((distance - gap) / width) ** 2)
-    image = _blur(image, _log_uniform(rng, 0.15, 1.2))
+    image = shapes.blur(image, shapes.log_uniform(rng, 0.15, 1.2))
     return image if rng.uniform() < 0.85 else -image
 
 
 def particles(rng: Generator, size: int) -> Image:
     """Particles, some of them crystalline, on an amorphous support."""
-    y, x = _grid(size)
-    image = rng.uniform(0.02, 0.4) * _amorphous(rng, size)
+    y, x = shapes.grid(size)
+    image = rng.uniform(0.02, 0.4) * shapes.amorphous_field(rng, size)
     sign = rng.choice([-1.0, 1.0])
-    for radius in _power_law(rng, 2.5, size * 0.35, int(rng.integers(1, 40))):
+    for radius in shapes.power_law(rng, 2.5, size * 0.35, int(rng.integers(1, 40))):
         cy, cx = rng.uniform(0, size, 2)
-        rows, columns = _window(cy, radius, size), _window(cx, radius, size)
+        rows, columns = shapes.window(cy, radius, size), shapes.window(cx, radius, size)
         dy, dx = y[rows] - cy, x[:, columns] - cx
-        inside = _leaf(rng, dy, dx, radius).astype(np.float32)
+        inside = shapes.leaf(rng, dy, dx, radius).astype(np.float32)
         if rng.uniform() < 0.6:  # projected thickness of a ball
             inside *= np.sqrt(np.clip(1 - (dy**2 + dx**2) / radius**2, 0, 1))
         if rng.uniform() < 0.4 and radius > 8:
-            angle, period = rng.uniform(0, np.pi), _log_uniform(rng, 3, radius / 2)
+            angle, period = (
+                rng.uniform(0, np.pi),
+                shapes.log_uniform(rng, 3, radius / 2),
+            )
             phase = 2 * np.pi / period * (np.cos(angle) * dy + np.sin(angle) * dx)
             inside *= 1 + rng.uniform(0.1, 0.6) * np.cos(phase)
         image[rows, columns] += sign * rng.uniform(0.2, 1.0) * inside
-    return _blur(image, _log_uniform(rng, 0.15, 1.6))
+    return shapes.blur(image, shapes.log_uniform(rng, 0.15, 1.6))
 
 
 def amorphous(rng: Generator, size: int) -> Image:
     """Texture without objects, with a power-law or a band-limited spectrum."""
-    image = _amorphous(rng, size)
+    image = shapes.amorphous_field(rng, size)
     if rng.uniform() < 0.5:
-        field = _smooth_field(rng, size, size * rng.uniform(0.1, 0.5))
+        field = shapes.smooth_field(rng, size, size * rng.uniform(0.1, 0.5))
         image += rng.uniform(0, 2) * field
     return image
 
@@ -189,6 +198,7 @@ KINDS: Mapping[str, Callable[[Generator, int], Image]] = MappingProxyType(
         "membranes": membranes,
         "particles": particles,
         "amorphous": amorphous,
+        "crystals": crystals,
     }
 )
 
@@ -212,45 +222,10 @@ def _columns(rng: Generator, size: int, spacing: float) -> Image:
         points = points[near]
         points = points[rng.uniform(size=len(points)) >= rng.choice([0, 0, 0.03, 0.1])]
         weight = rng.uniform(0.2, 1) * (1 + rng.normal(0, 0.1, len(points)))
-        image += _splat(points, weight, size)
+        image += shapes.splat(points, weight, size)
         sigma = np.clip(spacing * rng.uniform(0.1, 0.3), 0.6, None)
-        image = _unit_range(_blur(image, sigma))
+        image = shapes.unit_range(shapes.blur(image, sigma))
     return image
-
-
-def _splat(
-    points: NDArray[np.float64], weight: NDArray[np.float64], size: int
-) -> Image:
-    """Put point sources on the pixel grid, shared bilinearly among four pixels."""
-    image = np.zeros((size, size), np.float32)
-    corner = np.floor(points).astype(int)
-    share = points - corner
-    for dy in (0, 1):
-        for dx in (0, 1):
-            row, column = corner[:, 0] + dy, corner[:, 1] + dx
-            part = weight * np.abs(1 - dy - share[:, 0]) * np.abs(1 - dx - share[:, 1])
-            kept = (row >= 0) & (row < size) & (column >= 0) & (column < size)
-            np.add.at(image, (row[kept], column[kept]), part[kept])
-    return image
-
-
-def _leaf(
-    rng: Generator, dy: NDArray[np.float32], dx: NDArray[np.float32], radius: float
-) -> NDArray[np.bool_]:
-    """Return the pixels of an ellipse or a convex polygon round the origin."""
-    angle = rng.uniform(0, 2 * np.pi)
-    if rng.uniform() < 0.5:
-        u = np.cos(angle) * dy + np.sin(angle) * dx
-        v = np.cos(angle) * dx - np.sin(angle) * dy
-        inside: NDArray[np.bool_] = u**2 + (v / rng.uniform(0.2, 1)) ** 2 < radius**2
-        return inside
-    sides = rng.integers(3, 8)
-    inside = np.ones(np.broadcast_shapes(dy.shape, dx.shape), bool)
-    for side in angle + 2 * np.pi * (np.arange(sides) + rng.uniform(-0.3, 0.3)) / sides:
-        reach = radius * rng.uniform(0.4, 0.9)
-        inside &= np.cos(side) * dy + np.sin(side) * dx < reach
-    inside &= dy**2 + dx**2 < radius**2
-    return inside
 
 
 def _organelle(
@@ -263,7 +238,10 @@ def _organelle(
     """Add a vesicle (a ring), a dense body, or a mitochondrion with its cristae."""
     size = image.shape[0]
     cy, cx = rng.uniform(0, size, 2)
-    rows, columns = _window(cy, 3 * radius, size), _window(cx, 3 * radius, size)
+    rows, columns = (
+        shapes.window(cy, 3 * radius, size),
+        shapes.window(cx, 3 * radius, size),
+    )
     angle, aspect = rng.uniform(0, np.pi), rng.uniform(0.4, 1)
     dy, dx = y[rows] - cy, x[:, columns] - cx
     u = np.cos(angle) * dy + np.sin(angle) * dx
@@ -286,47 +264,10 @@ def _organelle(
     return image
 
 
-def _voronoi(
-    rng: Generator, size: int, count: int, *, warp: float
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Cut the image into cells with curved walls.
-
-    Returns the cell of each pixel, and its distance [px] from the nearest wall.
-    """
-    y, x = _grid(size)
-    scale = size / np.sqrt(count) * rng.uniform(0.8, 2)
-    py = y + warp * _smooth_field(rng, size, scale)
-    px = x + warp * _smooth_field(rng, size, scale)
-    margin = 0.3 * size
-    sites = rng.uniform(-margin, size + margin, (max(count, 1), 2)).astype(np.float32)
-    nearest = np.full((size, size), np.inf, np.float32)
-    second = nearest.copy()
-    label = np.zeros((size, size), np.intp)
-    for number, (sy, sx) in enumerate(sites):
-        distance = np.hypot(py - sy, px - sx)
-        closer = distance < nearest
-        second = np.where(closer, nearest, np.minimum(second, distance))
-        label[closer] = number
-        nearest = np.minimum(nearest, distance)
-    wall = (second - nearest) / 2
-    return label, np.where(np.isfinite(wall), wall, np.float32(size))
-
-
-def _amorphous(rng: Generator, size: int) -> Image:
-    frequency = _frequency((size, size))
-    if rng.uniform() < 0.5:
-        amplitude = 1 / np.maximum(frequency, 1 / size) ** rng.uniform(0.3, 1.8)
-    else:  # rings, as the contrast transfer function makes them
-        defocus = _log_uniform(rng, 20, 2000)
-        amplitude = np.abs(np.sin(defocus * frequency**2 + rng.uniform(0, 0.3)))
-    amplitude = amplitude * np.exp(-((frequency / _log_uniform(rng, 0.06, 0.5)) ** 2))
-    return _unit_std(_shape_noise(rng, (size, size), amplitude))
-
-
 def _texture(rng: Generator, shape: tuple[int, int]) -> Image:
-    frequency = _frequency(shape)
-    amplitude = np.exp(-((frequency / _log_uniform(rng, 0.08, 1.0)) ** 2))
-    return _unit_std(_shape_noise(rng, shape, amplitude))
+    frequency = shapes.frequencies(shape)
+    amplitude = np.exp(-((frequency / shapes.log_uniform(rng, 0.08, 1.0)) ** 2))
+    return shapes.unit_std(shapes.shape_noise(rng, shape, amplitude))
 
 
 def _grain(rng: Generator, size: int, strength: float) -> Image:
@@ -335,71 +276,10 @@ def _grain(rng: Generator, size: int, strength: float) -> Image:
     Micrographs of real matter are rarely smooth between their edges: a section
     imaged at 16 nm/px has a third of its deviation in the highest frequencies.
     """
-    amplitude = np.maximum(_frequency((size, size)), 1 / size) ** -rng.uniform(0, 1.6)
-    grain = _unit_std(_shape_noise(rng, (size, size), amplitude))
-    field = _smooth_field(rng, size, size * rng.uniform(0.05, 0.5))
+    amplitude = np.maximum(shapes.frequencies((size, size)), 1 / size) ** -rng.uniform(
+        0, 1.6
+    )
+    grain = shapes.unit_std(shapes.shape_noise(rng, (size, size), amplitude))
+    field = shapes.smooth_field(rng, size, size * rng.uniform(0.05, 0.5))
     place = np.clip(1 + rng.uniform(0, 1) * field, 0, None)
     return np.asarray(strength * place * grain, np.float32)
-
-
-def _smooth_field(rng: Generator, size: int, scale: float) -> Image:
-    """Return a random field that varies over `scale` pixels, of unit deviation."""
-    amplitude = np.exp(-0.5 * (np.pi * scale * _frequency((size, size)) / 1.5) ** 2)
-    amplitude[0, 0] = 0
-    return _unit_std(_shape_noise(rng, (size, size), amplitude))
-
-
-def _shape_noise(
-    rng: Generator, shape: tuple[int, int], amplitude: NDArray[np.float64]
-) -> Image:
-    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * amplitude
-    return np.asarray(np.fft.irfft2(spectrum, s=shape), np.float32)
-
-
-def _frequency(shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return the spatial frequency of each coefficient of ``rfft2`` [1/px]."""
-    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])
-    return np.asarray(np.hypot(rows, columns), np.float64)
-
-
-def _blur(image: NDArray[np.floating], sigma: float) -> Image:
-    """Blur by a Gaussian of `sigma` pixels, with mirrored borders."""
-    pad = min(int(4 * sigma) + 1, min(image.shape) - 1)
-    padded = np.pad(image, pad, mode="reflect")
-    transfer = np.exp(-2 * (np.pi * sigma * _frequency(padded.shape)) ** 2)
-    blurred = np.fft.irfft2(np.fft.rfft2(padded) * transfer, s=padded.shape)
-    return blurred[pad:-pad, pad:-pad].astype(np.float32)
-
-
-def _grid(size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    y, x = np.ogrid[:size, :size]
-    return y.astype(np.float32), x.astype(np.float32)
-
-
-def _window(centre: float, radius: float, size: int) -> slice:
-    """Return the pixels within `radius` of `centre`, at least one of them."""
-    start = int(np.clip(centre - radius, 0, size - 1))
-    return slice(start, max(start + 1, int(np.clip(centre + radius + 2, 1, size))))
-
-
-def _log_uniform(rng: Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(max(low, high)))))
-
-
-def _power_law(rng: Generator, low: float, high: float, count: int) -> Image:
-    """Draw radii with a density that falls with their cube, largest first."""
-    u = rng.uniform(size=count)
-    radii = 1 / np.sqrt(u / high**2 + (1 - u) / low**2)
-    return np.sort(radii)[::-1].astype(np.float32)
-
-
-def _unit_std(image: NDArray[np.floating]) -> Image:
-    deviation = float(image.std())
-    return np.asarray(image / deviation if deviation > 0 else image, np.float32)
-
-
-def _unit_range(image: NDArray[np.floating]) -> Image:
-    low, high = float(image.min()), float(image.max())
-    if high <= low:
-        return np.zeros(image.shape, np.float32)
-    return np.asarray(np.clip((image - low) / (high - low), 0, 1), np.float32)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lowdose
+from lowdose.benchmark.choosing import divide
 from lowdose.benchmark.ede2018 import FILTERS, EdeStudy, radial_spectrum
 from lowdose.benchmark.ede2018_report import density, equalised
 from lowdose.benchmark.em_denoise import GrapheneStudy
@@ -49,6 +50,28 @@ def test_ede2018_has_table_1_beside_the_published_one(benchmark):
     histogram = next(t for t in report.tables if t.name == "histogram-low-ssim")
     assert sum(row["noisy"] for row in histogram.rows) == 2
     assert len(histogram.rows) == 200
+
+
+def test_ede2018_tests_sets_in_turns_and_tells_them_apart(benchmark):
+    report, rows = benchmark(
+        "ede2018", "gaussian", count=4, size=64, datasets=("sample", "sample")
+    )
+    by_set = next(table for table in report.tables if table.name == "by-set").rows
+    for row in by_set:
+        # Low and ordinary dose in turns, of the one and of the other set.
+        errors = [entry["mse_electrons"] for entry in rows[row["denoiser"]][2::4]]
+        assert row["low-sbd-sharp 2"] == pytest.approx(1e3 * np.mean(errors))
+
+
+def test_specimens_of_every_set_are_set_aside():
+    records = [{"set": "a", "specimen": f"a{n // 2}"} for n in range(60)]
+    records += [{"set": "b", "specimen": f"b{n}"} for n in range(4)]
+    tested, aside = divide(records, seed=0)
+    assert sorted([*tested, *aside]) == list(range(64))
+    of = [{records[n]["specimen"] for n in numbers} for numbers in (tested, aside)]
+    assert not of[0] & of[1]
+    assert [records[n]["set"] for n in tested[:6]] == ["a", "b"] * 3
+    assert [records[n]["set"] for n in aside[:3]] == ["a", "b", "a"]
 
 
 def test_ede2018_scores_as_the_paper_says(sample):
@@ -228,4 +251,4 @@ def test_sets_and_folders_are_mixed(tmp_path, sample):
     assert len(pool) == 17
     assert pool.image(16).shape == (8, 8)
     assert pool.image(3).shape == sample.image(3).shape
-    assert {record["pool"] for record in pool.records} == {0, 1}
+    assert {record["set"] for record in pool.records} == {"sbd-sharp", "files"}

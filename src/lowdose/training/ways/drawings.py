@@ -94,6 +94,8 @@ class Config(Table):
     grain : list of float
         Share of them with fine texture, and its least and largest strength, as a
         multiple of the deviation of the image.
+    smooth : list of str
+        Kinds of image that get none of it.
     noise : Noise
         The ``[noise]`` table of the recipe.
     """
@@ -103,15 +105,18 @@ class Config(Table):
     images: int = Field(default=4096, ge=1)
     size: int = Field(default=224, ge=16)
     grain: list[float] = Field(default_factory=lambda: list(procedural.GRAIN))
+    smooth: list[str] = Field(default_factory=list)
     noise: Noise = Noise()
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        unknown = set(self.kinds) - set(procedural.KINDS)
-        if unknown:
-            name = min(unknown)
-            msg = f"kinds has no {name!r}. {did_you_mean(name, procedural.KINDS)}"
-            raise ValueError(msg)
+        for key, names in (("kinds", self.kinds), ("smooth", self.smooth)):
+            unknown = set(names) - set(procedural.KINDS)
+            if unknown:
+                name = min(unknown)
+                near = did_you_mean(name, procedural.KINDS)
+                msg = f"{key} has no {name!r}. {near}"
+                raise ValueError(msg)
         shares = list(self.kinds.values())
         if not shares or min(shares) < 0 or sum(shares) <= 0:
             msg = f"kinds={self.kinds} needs shares of at least 0, not all 0."
@@ -222,7 +227,9 @@ def _draw(config: Config, seed: int, path: Path) -> Generator[Progress, None, No
     for number in range(config.images):
         rng = np.random.default_rng([seed, IMAGES, number])
         kind = str(rng.choice(kinds, p=share / share.sum()))
-        images[number] = procedural.draw(kind, rng, config.size, grain=_grain(config))
+        images[number] = procedural.draw(
+            kind, rng, config.size, grain=_grain(config, kind)
+        )
         done = number + 1
         if done % _REPORT_EVERY == 0 or done == config.images:
             yield Progress(
@@ -240,7 +247,7 @@ def _validation_set(config: Config, seed: int) -> dict[float, tuple[Image, Image
             kind,
             np.random.default_rng([seed, VALIDATION, number]),
             _VALIDATION_SIZE,
-            grain=_grain(config),
+            grain=_grain(config, kind),
         )
         for number in range(_VALIDATION_IMAGES)
         for kind in config.kinds
@@ -253,9 +260,9 @@ def _validation_set(config: Config, seed: int) -> dict[float, tuple[Image, Image
     return sets
 
 
-def _grain(config: Config) -> procedural.Grain:
+def _grain(config: Config, kind: str) -> procedural.Grain:
     share, low, high = config.grain
-    return share, low, high
+    return 0.0 if kind in config.smooth else share, low, high
 
 
 def _rate(image: Image, noise: Noise, dose: float, rng: Random) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from lowdose.errors import ParameterError
 from lowdose.training.batches import collate
 from lowdose.training.examples import Setting
 from lowdose.training.feed import Feed
@@ -106,3 +107,20 @@ def test_what_is_collated_is_normalised_alike(open_way, rng):
     np.testing.assert_allclose(
         batch.target[0, 0] * sigma + mean, example.target, rtol=1e-4, atol=1e-3
     )
+
+
+def test_smooth_kinds_get_no_fine_texture(tmp_path):
+    grained = {"kinds": {"crystals": 1.0}, "grain": [1.0, 1.5, 1.8]}
+    images = []
+    for number, smooth in enumerate((["crystals"], [])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        list(opening(folder, smooth=smooth, **grained))
+        images.append(np.load(folder / "images.npy").astype(float))
+    fine = [np.abs(np.diff(drawn, axis=-1)).mean() for drawn in images]
+    assert fine[0] < 0.8 * fine[1]
+
+
+def test_an_unknown_smooth_kind_names_the_nearest():
+    with pytest.raises(ParameterError, match="smooth has no 'crystal'"):
+        build(config_of("drawings"), {**TABLE, "smooth": ["crystal"]}, "data")
