@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lowdose.errors import DeviceError, OutOfMemoryError, is_out_of_memory
+from lowdose.inference.device import resolve_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +50,9 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
     ----------
     hardware : Hardware
         What to train on.
-    precision : {"bfloat16", "float32"}
-        Arithmetic of the forward and backward pass.
+    precision : {"auto", "bfloat16", "float32"}
+        Arithmetic of the forward and backward pass; ``"auto"`` as
+        :func:`lowdose.inference.device.resolve_precision` has it.
 
     Returns
     -------
@@ -59,10 +61,12 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
     Raises
     ------
     DeviceError
-        If there is no such device, not so many, or the strategy is not known.
+        If there is no such device, not so many, it does not compute in the precision,
+        or the strategy is not known.
     """
     from lightning_fabric import Fabric
 
+    resolved = resolve_precision(precision, _kind(hardware.device))
     strategy = hardware.strategy
     if strategy == "auto" and hardware.devices > 1:
         strategy = "ddp"
@@ -75,7 +79,7 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
                 accelerator=hardware.device,
                 devices=hardware.devices,
                 strategy=strategy,
-                precision=_PRECISIONS[precision],  # type: ignore[arg-type]
+                precision=_PRECISIONS[resolved],  # type: ignore[arg-type]
             )
     except (RuntimeError, ValueError) as error:
         # Fabric's MisconfigurationException is a ValueError or a plain Exception by
@@ -86,6 +90,18 @@ def make_fabric(hardware: Hardware, precision: str) -> Fabric:
             "device='auto', or 'cpu'."
         )
         raise DeviceError(msg) from error
+
+
+def _kind(device: str) -> str:
+    """Return the kind of device that Fabric will take, of those that are there."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if device == "auto":
+        mps = torch.backends.mps.is_available()
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    # Of one that is not there nothing can be asked; Fabric refuses it.
+    return "cpu" if device == "cuda" and not cuda else device
 
 
 def is_leader() -> bool:

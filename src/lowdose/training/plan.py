@@ -86,8 +86,9 @@ class TrainingConfig(Table):
         Stop early when so many validations brought nothing better; 0 for never.
     keep : {"last", "best"}
         Whether the model is the average of the last step or of the best validation.
-    precision : {"bfloat16", "float32"}
-        Arithmetic of the forward and backward pass.
+    precision : {"auto", "bfloat16", "float32"}
+        Arithmetic of the forward and backward pass; ``"auto"`` is bfloat16 where the
+        device has units for it, see :func:`lowdose.inference.device.resolve_precision`.
     weights : {"float32", "float16"}
         How the model is kept in its file. float16 halves it, at an error of 2^-11 of
         each weight.
@@ -124,7 +125,7 @@ class TrainingConfig(Table):
     checkpoint_every: int = Field(default=500, ge=1)
     patience_to_stop: int = Field(default=0, ge=0)
     keep: Literal["last", "best"] = "last"
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
     weights: Literal["float32", "float16"] = "float32"
 
     @model_validator(mode="after")

@@ -18,6 +18,19 @@ def test_a_strategy_that_is_not_known_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("amx", "expected"), [(True, "bf16-mixed"), (False, "32-true")]
+)
+def test_bfloat16_is_taken_where_the_processor_has_units_for_it(
+    monkeypatch, amx, expected
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    fabric = make_fabric(Hardware(device="cpu"), "auto")
+    assert fabric._precision.precision == expected
+    asked = make_fabric(Hardware(device="cpu"), "bfloat16")
+    assert asked._precision.precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         (RuntimeError("CUDA error: unknown"), DeviceError),
