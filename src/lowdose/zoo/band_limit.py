@@ -1,4 +1,4 @@
-"""How finely a frame of unknown pixel size is sampled, by its power spectrum."""
+"""How finely a frame is sampled, by its power spectrum."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from scipy import fft, special
 
 from lowdose.errors import ParameterError
+from lowdose.noise import looks_like_counts
 from lowdose.zoo.sampling import MOST_BINNING
 
 if TYPE_CHECKING:
@@ -27,6 +29,16 @@ _PLANES: Final = 0.2
 #: Frequencies below which no reflection is looked for, in cycles per frame: specimens
 #: have slow changes of every kind.
 _LEAST: Final = 6
+#: Most pixels along the edge of a block for networks that take any pixels.
+_MOST_SUMMED: Final = 8
+#: What must be noise alone where pixels are summed: frequencies from this share on of
+#: those that the sums can carry.
+_GUARD: Final = 0.75
+#: Power beyond them that may be lost, as a share of that of the noise: a tenth of the
+#: error that a network leaves.
+_LOST: Final = 3e-3
+#: Where structure that goes on beyond them is strongest, in units of their limit.
+_NEAR: Final = 1.5
 #: Width of the annuli in whose median the strength of reflections is measured [px].
 _ANNULUS: Final = 2
 
@@ -114,3 +126,63 @@ def binning_by_spectrum(frame: NDArray[np.float32], sampling: Sampling) -> int:
         )
         raise ParameterError(msg)
     return min(MOST_BINNING, sampling.binning_for(_PLANES * frequency))
+
+
+def binning_by_band(frame: NDArray[np.float32]) -> int:
+    """Choose a binning for a network that takes any pixels.
+
+    The largest by which no more of the image is lost than a small share of the noise,
+    as far as the spectrum shows: Beyond three quarters of the frequencies that the sums
+    can carry, its power is that of the noise, and no single wave stands out. So it is
+    less for an image of a higher dose, whose fine detail can be seen. The level of the
+    noise is that of the highest frequencies, or of the counts where that is less.
+
+    Parameters
+    ----------
+    frame : ndarray, shape (H, W), float32
+        Counts, finite.
+
+    Returns
+    -------
+    int
+        1 to 8; 1 for a frame in which the noise cannot be told.
+    """
+    rows, columns = (slice((n - min(n, _SIDE)) // 2, None) for n in frame.shape)
+    part = frame[rows, columns][:_SIDE, :_SIDE].astype(np.float64)
+    mean = float(part.mean())
+    # Cosines see no seam at the borders, as the interpolation of the answer does not.
+    power = fft.dctn(part - mean, norm="ortho") ** 2
+    along = [np.arange(n) / (2 * n) for n in part.shape]
+    quiet = power[np.hypot(along[0][:, None], along[1]) >= _NOISE_FROM]
+    level = float(quiet.mean()) if quiet.size else 0.0
+    if looks_like_counts(part):
+        level = min(level, mean)
+    if not level > 0:
+        return 1
+    frequency = np.maximum(along[0][:, None], along[1])
+    chosen = 1
+    for binning in range(2, min(_MOST_SUMMED, *part.shape) + 1):
+        if not _is_noise(power, frequency, _GUARD / (2 * binning), level):
+            break
+        chosen = binning
+    return chosen
+
+
+def _is_noise(
+    power: NDArray[np.float64],
+    frequency: NDArray[np.float64],
+    limit: float,
+    level: float,
+) -> bool:
+    """Tell whether what lies beyond a frequency is noise of a level, and no more."""
+    beyond = power[frequency >= limit]
+    if beyond.max() > level * float(special.chdtri(1, _CHANCE / beyond.size)):
+        return False
+    near = frequency < _NEAR * limit
+    for where, errors in (((frequency >= limit) & near, 1.0), (~near, 2.0)):
+        some = power[where]
+        excess = float(some.sum()) / level - some.size
+        # The power of a wave of noise has a relative variance of 2.
+        if excess - errors * math.sqrt(2 * some.size) > _LOST * power.size:
+            return False
+    return True

@@ -53,6 +53,14 @@ _BINNING: Final = Parameter(
     ),
 )
 
+_BAND: Final = replace(
+    _BINNING,
+    help=(
+        "Sum blocks of so many pixels before the network, whose answer is interpolated "
+        "back; 0 sums as many as the spectrum of the first frame lets, 1 none."
+    ),
+)
+
 _NOISE: Final = (
     Parameter(
         name="noise",
@@ -137,6 +145,9 @@ class ModelCard:
     sampling : Sampling or None
         Pixel sizes that the network works at; None where it takes any. Halo, tile
         and all else of the input then count in its pixels.
+    band : bool
+        Whether a network that takes any pixels is given sums of as many as the spectrum
+        of a frame lets.
     views : {"1", "2", "4", "8"}
         Over how many mirrored and turned views it averages by default.
     details : mapping
@@ -167,6 +178,7 @@ class ModelCard:
     bytes_per_pixel: float = 512.0
     normalisation: Normalisation = "mean-and-noise"
     sampling: Sampling | None = None
+    band: bool = False
     views: str = "1"
     details: Mapping[str, Any] = field(default_factory=dict)
     group: str = "yours"
@@ -176,7 +188,12 @@ class ModelCard:
         """What a user can set."""
         noise = _NOISE if self.options.get("conditions") else ()
         binning = (_BINNING,) if self.sampling is not None else ()
+        binning = (_BAND,) if self.band else binning
         return (*binning, *noise, replace(_VIEWS, default=self.views))
+
+    def spreads(self, binning: int) -> bool:
+        """Tell whether the answer of the network is interpolated to the full grid."""
+        return self.sampling is not None or (self.band and binning > 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the card as JSON types, without the folder."""
@@ -194,6 +211,7 @@ class ModelCard:
             "multiple": self.multiple,
             "frames": self.frames,
             **({"sampling": self.sampling.to_table()} if self.sampling else {}),
+            **({"band": True} if self.band else {}),
             **{key: _plain(value) for key, value in self.details.items()},
         }
 
@@ -295,6 +313,7 @@ def _card(table: Mapping[str, Any], folder: Path, group: str) -> ModelCard:
         bytes_per_pixel=float(_size(input_, "bytes_per_pixel", 1)),
         normalisation=_normalisation(input_),
         views=_views(input_),
+        band=_band(input_, table),
         sampling=(
             Sampling.from_table(_entry(table, "sampling", dict))
             if "sampling" in table
@@ -325,6 +344,17 @@ def _normalisation(table: Mapping[str, Any]) -> Normalisation:
     near = did_you_mean(str(kind), get_args(Normalisation))
     msg = f"normalisation={kind!r} is not known. {near}"
     raise ParameterError(msg)
+
+
+def _band(input_: Mapping[str, Any], table: Mapping[str, Any]) -> bool:
+    band = input_.get("band", False)
+    if not isinstance(band, bool):
+        msg = f"band={band!r} must be true or false."
+        raise ParameterError(msg)
+    if band and "sampling" in table:
+        msg = "band=true and a table [sampling] exclude each other."
+        raise ParameterError(msg)
+    return band
 
 
 def _views(table: Mapping[str, Any]) -> str:

@@ -39,9 +39,9 @@ class Denoising(nn.Module):
         use_matrices = getattr(network, "use_matrices", None)
         if use_matrices is not None:
             use_matrices()
-        self.spreads = card.sampling is not None
-        self.binning = int(values.get("binning", 1)) if self.spreads else 1
-        self.views = Views(int(values["views"]), self.binning)
+        self.binning = int(values.get("binning", 1))
+        self.spreads = card.spreads(self.binning)
+        self.views = Views(int(values["views"]), self.binning, means=card.band)
 
     def forward(self, counts: Tensor, measures: Tensor) -> Tensor:
         """Denoise.
@@ -99,7 +99,7 @@ class Denoising(nn.Module):
 
     def _spread(self, samples: Tensor, view: View) -> Tensor:
         rows, columns = (
-            spreading(length, self.binning, moved)
+            spreading(length, self.binning, moved, means=self.views.means)
             for length, moved in zip(
                 samples.shape[-2:], (view.down, view.right), strict=True
             )

@@ -55,7 +55,7 @@ class Measuring(nn.Module):
     def __init__(self, card: ModelCard, values: Mapping[str, Value]) -> None:
         super().__init__()
         self.kind = card.normalisation
-        self.binning = int(values.get("binning", 1)) if card.sampling else 1
+        self.binning = int(values.get("binning", 1))
         self.conditions = int(card.options.get("conditions", 0))
         self.noise = str(values["noise"]) if self.conditions else "blind"
         given = (

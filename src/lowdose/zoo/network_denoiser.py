@@ -21,7 +21,7 @@ from lowdose.networks.fusing import fuse
 from lowdose.networks.guided import guided_relu
 from lowdose.noise import NoiseModel, looks_like_counts
 from lowdose.parameters import Value, resolve
-from lowdose.zoo.band_limit import binning_by_spectrum
+from lowdose.zoo.band_limit import binning_by_band, binning_by_spectrum
 from lowdose.zoo.spreading import bin_counts, summed
 from lowdose.zoo.standardising import restore, standardised
 from lowdose.zoo.views import View, Views, averaged
@@ -54,8 +54,10 @@ class NetworkDenoiser:
     The network sees ``(counts - mean) / sigma`` (see
     :mod:`lowdose.networks.normalising`), and its answer is brought back the same way.
     Where its card names a sampling, the counts are summed to about that pixel size
-    first, and the answer interpolated back (see :mod:`lowdose.zoo.sampling`); it must
-    then be :meth:`fitted` to a micrograph, unless the binning is given.
+    first, and the answer interpolated back (see :mod:`lowdose.zoo.sampling`); where it
+    says ``band``, they are summed as far as the spectrum lets (see
+    :mod:`lowdose.zoo.band_limit`). It must then be :meth:`fitted` to a micrograph,
+    unless the binning is given.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ class NetworkDenoiser:
         card, binning = self.card, max(1, self._binning)
         context = card.frames // 2
         # Interpolating to the full grid looks at the whole patch.
-        whole = card.sampling is not None
+        whole = self._spreads
         return Needs(
             halo=None if whole else card.halo,
             multiple=card.multiple * binning,
@@ -151,8 +153,8 @@ class NetworkDenoiser:
     ) -> NetworkDenoiser:
         """Return the denoiser for a pixel size; see :class:`lowdose.denoiser.Fitting`.
 
-        It shares the network. Itself where the network takes any pixel size, or the
-        binning is set.
+        It shares the network. Itself where pixels are not summed, or the binning is
+        set.
 
         Raises
         ------
@@ -160,10 +162,12 @@ class NetworkDenoiser:
             If the pixels are too coarse for the network; or of unknown size, with no
             lattice in view to tell it by.
         """
-        sampling = self.card.sampling
-        if sampling is None or self._binning:
+        if self._binning:
             return self
-        if pixel_size is None:
+        sampling = self.card.sampling
+        if sampling is None:
+            binning = binning_by_band(read_frame())
+        elif pixel_size is None:
             binning = binning_by_spectrum(read_frame(), sampling)
         else:
             if pixel_size > _TOO_COARSE * sampling.coarsest:
@@ -190,14 +194,14 @@ class NetworkDenoiser:
             If the denoiser has to be :meth:`fitted` first.
         """
         noise = self._known_noise(frame)
-        if self.card.sampling is not None:
-            binning = self._binning
-            if not binning:
-                msg = (
-                    f"{self.name} works at a pixel size of its own: fit it to the "
-                    "micrograph (lowdose.inference.fitting.fitted), or give binning."
-                )
-                raise ParameterError(msg)
+        binning = self._binning
+        if not binning:
+            msg = (
+                f"How many pixels {self.name} sums depends on the micrograph: fit it "
+                "to that (lowdose.inference.fitting.fitted), or give binning."
+            )
+            raise ParameterError(msg)
+        if self._spreads:
             height, width = (n // binning * binning for n in frame.shape)
             if not (height and width):
                 msg = (
@@ -323,11 +327,11 @@ class NetworkDenoiser:
     @property
     def _spreads(self) -> bool:
         """Whether answers are interpolated to the full grid."""
-        return self.card.sampling is not None
+        return self.card.spreads(self._binning)
 
     @property
     def _seen(self) -> Views:
-        return Views(int(self.values["views"]), self._block)
+        return Views(int(self.values["views"]), self._block, means=self.card.band)
 
     @property
     def _conditions(self) -> int:

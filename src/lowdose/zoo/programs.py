@@ -65,7 +65,7 @@ class ProgramSource:
     @property
     def binning(self) -> int:
         """Edge of the blocks of pixels that are summed [px]."""
-        return int(self.values.get("binning", 1)) if self.card.sampling else 1
+        return int(self.values.get("binning", 1))
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ def program_source(card: ModelCard, given: Mapping[str, Any]) -> ProgramSource:
         If the weights are missing, damaged, unsafe or do not fit the network.
     """
     values = resolve(card.parameters, given, owner=card.name)
-    if card.sampling is not None:
+    if "binning" in values:
         values = {**values, "binning": max(1, int(values["binning"]))}
     denoiser = NetworkDenoiser.from_card(card, values)
     step = denoiser.needs.multiple

@@ -1,9 +1,11 @@
 """Summing pixels to the sampling of a network, and interpolating its answer back.
 
-The network is trained to answer with the *samples* of the image at the centres of the
-blocks, not with means over them: it undoes the blur of the summing itself. The image on
-the full grid is then the one band-limited function through those samples, by a discrete
-cosine transform, which has no seam at the border as a Fourier transform would.
+A network of one sampling is trained to answer with the *samples* of the image at the
+centres of the blocks, not with means over them: it undoes the blur of the summing
+itself. One that takes any pixels answers with means over blocks as it would over
+pixels, and their blur is undone here. The image on the full grid is then the one
+band-limited function through those samples, by a discrete cosine transform, which has
+no seam at the border as a Fourier transform would.
 What lies beyond the band is left out on purpose: there it is nearly all noise.
 
 The transform and its inverse are one product with a matrix along each axis. That costs
@@ -87,7 +89,9 @@ def _moved(frames: Tensor, by: int) -> Tensor:
     return torch.cat([frames[..., :-by].flip(-1), frames[..., :by]], -1)
 
 
-def spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
+def spreading(
+    length: int, binning: int, displacement: int = 0, *, means: bool = False
+) -> Tensor:
     """Return what each sample along an axis adds to each pixel.
 
     Parameters
@@ -98,6 +102,8 @@ def spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
         Edge of a block [px].
     displacement : int, optional
         Where the first block begins, as that of :func:`displaced` [px].
+    means : bool, optional
+        Whether the samples are means over the blocks, not the image at their centres.
 
     Returns
     -------
@@ -115,13 +121,17 @@ def spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
     back = _cosines(places - displacement, order, pixels)
     # What averaging over a pixel leaves of each cosine.
     angle = order.double() * math.pi / (2 * pixels).double()
-    averaged = torch.where(order == 0, 1.0, 2 * angle.sin() / angle.clamp(min=1e-9))
+    averaged = torch.where(order == 0, 1.0, 2 * _averaged(angle))
+    if means:
+        averaged = averaged / _averaged(angle * binning)
     weights = (averaged / pixels.double()).float()
     matrix = (back * weights) @ there.mT
     return matrix * held(length, binning, displacement)[:, None]
 
 
-def spread(samples: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
+def spread(
+    samples: NDArray[np.float32], binning: int, *, means: bool = False
+) -> NDArray[np.float32]:
     """Interpolate samples at the centres of blocks to every pixel.
 
     Parameters
@@ -130,13 +140,17 @@ def spread(samples: NDArray[np.float32], binning: int) -> NDArray[np.float32]:
         Counts per block.
     binning : int
         Edge of a block [px].
+    means : bool, optional
+        As for :func:`spreading`.
 
     Returns
     -------
     ndarray, shape (..., rows * binning, columns * binning), float32
         As of :func:`spreading` along both axes.
     """
-    rows, columns = (kept_spreading(n, binning).numpy() for n in samples.shape[-2:])
+    rows, columns = (
+        kept_spreading(n, binning, means=means).numpy() for n in samples.shape[-2:]
+    )
     return np.asarray(rows @ samples @ columns.T, np.float32)
 
 
@@ -158,10 +172,17 @@ def held(length: int, binning: int, displacement: int = 0) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-def kept_spreading(length: int, binning: int, displacement: int = 0) -> Tensor:
+def kept_spreading(
+    length: int, binning: int, displacement: int = 0, *, means: bool = False
+) -> Tensor:
     """Return :func:`spreading` of a size that is needed again and again."""
     with torch.inference_mode(mode=False):
-        return spreading(length, binning, displacement)
+        return spreading(length, binning, displacement, means=means)
+
+
+def _averaged(angle: Tensor) -> Tensor:
+    """Return what averaging over twice an angle leaves of a cosine."""
+    return torch.where(angle == 0, 1.0, angle.sin() / angle.clamp(min=1e-9))
 
 
 def _cosines(places: Tensor, order: Tensor, size: Tensor) -> Tensor:

@@ -80,11 +80,14 @@ class Views:
         How many.
     binning : int, optional
         Edge of the blocks that pixels are summed to [px].
+    means : bool, optional
+        Whether the network answers with means over blocks; see
+        :func:`lowdose.zoo.spreading.spreading`.
     """
 
-    def __init__(self, count: int, binning: int = 1) -> None:
+    def __init__(self, count: int, binning: int = 1, *, means: bool = False) -> None:
         half = binning // 2
-        self.binning = binning
+        self.binning, self.means = binning, means
         self.all = tuple(
             View(standing=standing, mirrored=axes, down=half * down, right=half * right)
             for (standing, axes), (down, right) in zip(
@@ -141,7 +144,7 @@ def averaged(
         shape = (y.shape[-2], y.shape[-1])
         if spreads:
             rows, columns = (
-                kept_spreading(length, views.binning, moved)
+                kept_spreading(length, views.binning, moved, means=views.means)
                 for length, moved in zip(shape, (view.down, view.right), strict=True)
             )
             if pixel is not None:
