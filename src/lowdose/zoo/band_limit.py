@@ -32,8 +32,8 @@ _LEAST: Final = 6
 #: Most pixels along the edge of a block for networks that take any pixels.
 _MOST_SUMMED: Final = 8
 #: What must be noise alone where pixels are summed: frequencies from this share on of
-#: those that the sums can carry.
-_GUARD: Final = 0.75
+#: those that the sums can carry. So a wave that shows keeps four samples in a period.
+_GUARD: Final = 0.5
 #: Power beyond them that may be lost, as a share of that of the noise: a tenth of the
 #: error that a network leaves.
 _LOST: Final = 3e-3
@@ -132,10 +132,10 @@ def binning_by_band(frame: NDArray[np.float32]) -> int:
     """Choose a binning for a network that takes any pixels.
 
     The largest by which no more of the image is lost than a small share of the noise,
-    as far as the spectrum shows: Beyond three quarters of the frequencies that the sums
-    can carry, its power is that of the noise, and no single wave stands out. So it is
-    less for an image of a higher dose, whose fine detail can be seen. The level of the
-    noise is that of the highest frequencies, or of the counts where that is less.
+    as far as the spectrum shows: beyond half of the frequencies that sums can carry,
+    its power is that of the noise, and no single wave stands out. So it is less for an
+    image of a higher dose, whose fine detail can be seen. The level of the noise is
+    that of the highest frequencies, or of the counts where that is less.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _is_noise(
     if beyond.max() > level * float(special.chdtri(1, _CHANCE / beyond.size)):
         return False
     near = frequency < _NEAR * limit
-    for where, errors in (((frequency >= limit) & near, 1.0), (~near, 2.0)):
+    for where, errors in (((frequency >= limit) & near, 1.0), (~near, 3.0)):
         some = power[where]
         excess = float(some.sum()) / level - some.size
         # The power of a wave of noise has a relative variance of 2.

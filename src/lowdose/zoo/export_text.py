@@ -87,6 +87,7 @@ def metadata(
             None if sampling is None else [sampling.finest, sampling.coarsest]
         ),
         "binning": source.binning,
+        "sums_by_spectrum": card.band,
         "valid": _plain(card.details.get("valid", {})),
         "limits": _plain(card.details.get("limits", [])),
         "tolerance_of_noise": TOLERANCE,
@@ -186,6 +187,19 @@ def _inputs(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _sampling(facts: Mapping[str, Any]) -> list[str]:
+    if facts["sums_by_spectrum"]:
+        binning = facts["binning"]
+        summed = (
+            f"It sums {binning} x {binning} pixels itself, and interpolates its answer "
+            "back."
+            if binning > 1
+            else "Exported with `--set binning=n`, a program sums n x n pixels itself, "
+            "and interpolates its answer back."
+        )
+        return [
+            "Pixel size: any. lowdose sums as many pixels as the spectrum of the first "
+            f"frame lets, with less error for it; a program cannot choose. {summed}"
+        ]
     if facts["canonical_pixel_size_nm"] is None:
         return ["Pixel size: any; nothing is to be resampled."]
     low, high = facts["pixel_sizes_nm"]

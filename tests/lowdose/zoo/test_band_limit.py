@@ -33,7 +33,7 @@ def test_noise_alone_is_summed_as_far_as_can_be(seed):
 
 
 def test_smooth_images_are_summed_more_than_fine_ones():
-    chosen = [binning_by_band(counted(20 * lattice(p))) for p in (3, 12, 30)]
+    chosen = [binning_by_band(counted(20 * lattice(p))) for p in (3, 18, 48)]
     assert chosen[0] == 1
     assert 1 < chosen[1] < chosen[2]
 
@@ -41,8 +41,8 @@ def test_smooth_images_are_summed_more_than_fine_ones():
 def test_what_shows_in_the_spectrum_is_kept():
     for period in (5, 9, 17):
         binning = binning_by_band(counted(50 * lattice(period)))
-        # At the highest frequency of it, sums have more than two samples in a period.
-        assert 2 * binning < period / 1.3
+        # At the highest frequency of it, sums have about four samples in a period.
+        assert 3.6 * binning <= max(3.6, period / 1.3)
 
 
 def test_a_faint_lattice_is_not_lost():
@@ -55,13 +55,13 @@ def test_a_faint_lattice_is_not_lost():
 def test_a_higher_dose_shows_finer_detail():
     y, x = np.mgrid[:256, :256] - 128
     ball = np.sqrt(np.clip(1 - (x**2 + y**2) / 80.0**2, 0, 1))
-    chosen = [binning_by_band(counted(dose * (0.2 + ball))) for dose in (1, 1e2, 1e5)]
-    assert chosen[0] > chosen[1] > chosen[2]
+    chosen = [binning_by_band(counted(dose * (0.2 + ball))) for dose in (0.5, 5, 1e5)]
+    assert chosen[0] > chosen[1] > chosen[2] == 1
 
 
 def test_gain_and_offset_change_nothing():
     counts = counted(20 * lattice(24))
-    assert binning_by_band(7.3 * counts + 110) == binning_by_band(counts) > 2
+    assert binning_by_band(7.3 * counts + 110) == binning_by_band(counts) > 1
 
 
 def test_fine_structure_of_counts_is_no_noise():

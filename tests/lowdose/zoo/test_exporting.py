@@ -190,8 +190,14 @@ def test_what_is_put_into_a_graph_is_what_the_denoiser_does(name, values, dose, 
 )
 def test_the_graph_of_every_shipped_model_gives_the_same_pixels(name):
     card = find_model(name)
-    denoiser = load_model(name, **({"binning": 1} if card.sampling else {}))
-    frames = np.stack([poisson((72, 80), seed=n) for n in range(card.frames)])
+    sums = any(parameter.name == "binning" for parameter in card.parameters)
+    denoiser = load_model(name, **({"binning": 2 if card.band else 1} if sums else {}))
+    frames = np.stack(
+        [
+            poisson((144, 160) if sums and card.band else (72, 80), seed=n)
+            for n in range(card.frames)
+        ]
+    )
     middle = frames[card.frames // 2]
     measures = denoiser.measure(middle)
     expected = denoiser.denoise_patches(frames[None], [measures])[0]
@@ -272,6 +278,20 @@ def test_the_readme_says_what_remains_to_be_done(name, kind):
         assert "192 px that overlap by 48 px" in text
     else:
         assert "the outer 121 px (the halo)" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({}, "`--set binning=n`"), ({"binning": 3}, "3 x 3 pixels")],
+)
+def test_the_readme_says_that_a_program_cannot_choose(
+    values, expected, make_model, tmp_path
+):
+    folder = make_model(tmp_path / "m", inputs={"band": True})
+    source = programs.program_source(find_model(folder), values)
+    text = readme(metadata(source, "onnx", {"denoise": None}))
+    assert "a program cannot choose" in text
+    assert expected in text
 
 
 def test_a_readme_is_written_of_any_card():
