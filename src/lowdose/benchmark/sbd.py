@@ -20,11 +20,11 @@ from lowdose.benchmark.choosing import divide, middle, tuning_numbers
 from lowdose.benchmark.cutting import by_crops, by_tiles, middles
 from lowdose.benchmark.scoring import fidelity, finite
 from lowdose.benchmark.sources import Pool, SimulatedPool
-from lowdose.benchmark.structure import (
+from lowdose.benchmark.structure import true_structure
+from lowdose.benchmark.structure_scores import (
     column_marks,
     column_values,
     surface_marks,
-    true_structure,
     vacuum_values,
 )
 from lowdose.benchmark.study import Item, Scene, Scores

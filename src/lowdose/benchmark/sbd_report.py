@@ -17,7 +17,8 @@ from lowdose.benchmark.parts import (
     summary,
 )
 from lowdose.benchmark.report import Heading, Picture, Report, Words
-from lowdose.benchmark.structure import DISTANCES, TOLERANCE, distance_key
+from lowdose.benchmark.structure import TOLERANCE
+from lowdose.benchmark.structure_scores import DISTANCES, distance_key
 from lowdose.benchmark.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from lowdose.benchmark.jobs import TuneJob
 from lowdose.benchmark.methods import parse_methods
 from lowdose.benchmark.sbd import SbdStudy, check_pool
 from lowdose.benchmark.sources import SimulatedPool
-from lowdose.benchmark.structure import column_values, true_structure, vacuum_values
+from lowdose.benchmark.structure import true_structure
+from lowdose.benchmark.structure_scores import column_values, vacuum_values
 from lowdose.errors import ParameterError
 from lowdose.metrics import psnr
 from lowdose.micrograph import Micrograph
