@@ -36,6 +36,9 @@ VALUES: Final = (0.0, 1.0, 255.0, 65535.0)
 _CLEAN_DOSE: Final = 2000.0
 #: Pixels that are summed for a network of one sampling.
 _BINNING: Final = 3
+#: Drawn images without fine texture: a lens lets nothing finer through.
+_SMOOTH: Final = ("crystals",)
+_NO_GRAIN: Final = (0.0, 0.1, 1.0)
 #: Images of the set of the package that are clean: specimens that differ.
 _SAMPLES: Final = (0, 5, 10, 15)
 
@@ -161,7 +164,13 @@ def _clean_images(card: ModelCard, side: int) -> list[NDArray[Any]]:
     """Return clean images of the kind that a model is for [e-/px]."""
     if card.sampling is None:
         return [
-            _CLEAN_DOSE * procedural.draw(kind, np.random.default_rng([3, n]), side)
+            _CLEAN_DOSE
+            * procedural.draw(
+                kind,
+                np.random.default_rng([3, n]),
+                side,
+                grain=_NO_GRAIN if kind in _SMOOTH else procedural.GRAIN,
+            )
             for n, kind in enumerate(procedural.KINDS)
         ]
     with open_sample() as sample:
