@@ -34,6 +34,9 @@ _LEAST: Final = 6
 _SUMMED_SIDE: Final = 1024
 #: Most pixels along the edge of a block for networks that take any pixels.
 _MOST_SUMMED: Final = 8
+#: Sums along each side of a frame at least: of fewer a network tells neither structure
+#: nor the spectrum.
+_LEAST_SUMS: Final = 64
 #: What must be noise alone where pixels are summed: frequencies from this share on of
 #: those that the sums can carry. So a wave that shows keeps four samples in a period.
 _GUARD: Final = 0.5
@@ -147,7 +150,8 @@ def binning_by_band(frame: NDArray[np.float32]) -> int:
     Returns
     -------
     int
-        1 to 8; 1 for a frame in which the noise cannot be told.
+        1 to 8, but 64 sums along each side are left; 1 for a frame in which the noise
+        cannot be told.
     """
     part = _middle(frame, _SUMMED_SIDE)
     mean = float(part.mean())
@@ -162,7 +166,8 @@ def binning_by_band(frame: NDArray[np.float32]) -> int:
         return 1
     frequency = np.maximum(along[0][:, None], along[1])
     chosen = 1
-    for binning in range(2, min(_MOST_SUMMED, *part.shape) + 1):
+    most = min(_MOST_SUMMED, min(frame.shape) // _LEAST_SUMS)
+    for binning in range(2, most + 1):
         if not _is_noise(power, frequency, _GUARD / (2 * binning), level):
             break
         chosen = binning

@@ -29,7 +29,12 @@ def model(make_model, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_noise_alone_is_summed_as_far_as_can_be(seed):
-    assert binning_by_band(counted(np.full((256, 200), 3.0), seed)) >= 5
+    assert binning_by_band(counted(np.full((512, 600), 3.0), seed)) >= 5
+
+
+@pytest.mark.parametrize(("shape", "most"), [((600, 100), 1), ((130, 140), 2)])
+def test_enough_sums_are_left_for_the_network(shape, most):
+    assert binning_by_band(counted(np.full(shape, 3.0))) == most
 
 
 def test_smooth_images_are_summed_more_than_fine_ones():
@@ -55,7 +60,7 @@ def test_a_faint_lattice_is_not_lost():
 def test_a_higher_dose_shows_finer_detail():
     y, x = np.mgrid[:256, :256] - 128
     ball = np.sqrt(np.clip(1 - (x**2 + y**2) / 80.0**2, 0, 1))
-    chosen = [binning_by_band(counted(dose * (0.2 + ball))) for dose in (0.5, 5, 1e5)]
+    chosen = [binning_by_band(counted(dose * (0.2 + ball))) for dose in (0.5, 20, 1e5)]
     assert chosen[0] > chosen[1] > chosen[2] == 1
 
 
@@ -78,7 +83,7 @@ def test_a_constant_frame_is_left_as_it_is(value):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (5, 3)])
 def test_a_tiny_frame_is_no_error(shape):
-    assert 1 <= binning_by_band(counted(np.full(shape, 4.0))) <= max(1, min(shape))
+    assert 1 <= binning_by_band(counted(np.full(shape, 4.0))) <= 1
 
 
 def test_means_over_blocks_give_the_image_back():
@@ -105,7 +110,7 @@ def test_the_network_sees_sums_and_the_blur_of_its_answer_is_undone(model, views
 
 
 def test_a_frame_chooses_for_the_whole_stack(model):
-    rate = 20 * lattice(24, side=128)
+    rate = 20 * lattice(24, side=192)
     movie = np.stack([counted(rate, seed) for seed in range(3)])
     binning = binning_by_band(movie[0])
     assert binning > 1
